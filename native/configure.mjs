@@ -1,0 +1,105 @@
+// Answers what both native builds (binding.gyp and CMakeLists.txt) ask before they can start: which OpenSSL, which
+// headers, which sources. Plain Node without dependencies, because it also runs when the package is being installed.
+//
+//   node native/configure.mjs <question> [--root=DIR] [--static=true] [--node-root=DIR]
+//
+// Answers are printed with one word per line. Only facts live here; flags that are the same everywhere do not.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { dirname, join, relative, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const nativeFolder = dirname(fileURLToPath(import.meta.url))
+const packageFolder = dirname(nativeFolder)
+
+/** Asks pkg-config about OpenSSL: the system's, or the one installed under `root` and no other. */
+function pkgConfig(root, ...args) {
+  const env = { ...process.env }
+  if (root) {
+    env.PKG_CONFIG_LIBDIR = ['lib64/pkgconfig', 'lib/pkgconfig'].map((folder) => join(root, folder)).join(':')
+    env.PKG_CONFIG_PATH = ''
+  }
+  try {
+    return execFileSync('pkg-config', [...args, 'openssl'], { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'pipe'] })
+      .trim()
+      .split(/\s+/)
+      .filter((word) => word !== '')
+  } catch (cause) {
+    const where = root ? `under ${root} (lib/pkgconfig/openssl.pc)` : 'on this system'
+    const advice = root ? 'Check --openssl_root.' : 'Install pkg-config and the OpenSSL headers (Debian: pkg-config libssl-dev).'
+    throw new Error(`pkg-config finds no OpenSSL ${where}. ${advice}\n${cause.stderr ?? cause.message}`, { cause })
+  }
+}
+
+/**
+ * A folder with Node's own headers and libuv's, without the copy of OpenSSL's that Node ships next to them: what
+ * is not on the include path cannot be taken by mistake.
+ */
+function nodeHeaders(nodeRoot) {
+  const wanted = ['node_api.h', 'node_api_types.h', 'js_native_api.h', 'js_native_api_types.h', 'uv.h', 'uv']
+  // The second and third are where a Node source tree, given as --nodedir, has them.
+  const folders = ['include/node', 'src', 'deps/uv/include'].map((folder) => join(resolve(nodeRoot), folder))
+  const target = join(packageFolder, 'build', 'node-headers')
+  rmSync(target, { recursive: true, force: true })
+  mkdirSync(target, { recursive: true })
+  for (const name of wanted) {
+    const folder = folders.find((folder) => existsSync(join(folder, name)))
+    if (!folder) throw new Error(`Node's header ${name} is not under ${nodeRoot}. Point --nodedir at Node's headers.`)
+    symlinkSync(join(folder, name), join(target, name))
+  }
+  return [target]
+}
+
+/** The libraries' folder, which a static link and a private root need by name. */
+function libraryFolder(root) {
+  return pkgConfig(root, '--variable=libdir')[0]
+}
+
+function libraries(root, isStatic) {
+  if (isStatic) {
+    const folder = libraryFolder(root)
+    const archives = [join(folder, 'libssl.a'), join(folder, 'libcrypto.a')]
+    for (const archive of archives) {
+      if (!existsSync(archive)) throw new Error(`A static build needs ${archive}, which is not there.`)
+    }
+    const others = pkgConfig(root, '--static', '--libs').filter((word) => !/^-(lssl|lcrypto|L)/.test(word))
+    // Nobody else in the process may see the copy inside the addon, nor may it see theirs.
+    const hidden = process.platform === 'linux' ? ['-Wl,--exclude-libs,ALL'] : []
+    return [...hidden, ...archives, ...new Set(others)]
+  }
+  const shared = pkgConfig(root, '--libs')
+  return root ? [...shared, `-Wl,-rpath,${libraryFolder(root)}`] : shared
+}
+
+const questions = {
+  /** The version that the headers must turn out to have. */
+  version: ({ root }) => pkgConfig(root, '--modversion'),
+  /** Include folders of OpenSSL; none when the compiler looks there anyway. */
+  'openssl-headers': ({ root }) => pkgConfig(root, '--cflags-only-I').map((flag) => flag.replace(/^-I/, '')),
+  libraries: ({ root, static: isStatic }) => libraries(root, isStatic === 'true'),
+  'node-headers': ({ 'node-root': nodeRoot = resolve(dirname(process.execPath), '..') }) => nodeHeaders(nodeRoot),
+  'addon-api': () => [createRequire(import.meta.url)('node-addon-api').include_dir].map((folder) => resolve(folder)),
+  sources: () =>
+    readdirSync(nativeFolder, { recursive: true })
+      .filter((name) => name.endsWith('.cc'))
+      .map((name) => relative(packageFolder, join(nativeFolder, name)))
+      .sort(),
+}
+
+const [question, ...args] = process.argv.slice(2)
+const options = Object.fromEntries(
+  args.map((arg) => arg.replace(/^--/, '').split(/=(.*)/s, 2)).filter(([, value]) => value),
+)
+const answer = questions[question]
+if (!answer) {
+  console.error(`Usage: node native/configure.mjs ${Object.keys(questions).join('|')} [--root=DIR] [--static=true] [--node-root=DIR]`)
+  process.exit(2)
+}
+try {
+  for (const word of answer(options)) console.log(word)
+} catch (error) {
+  console.error(error.message)
+  process.exit(1)
+}

@@ -1,0 +1,128 @@
+#include "openssl/runtime.h"
+
+#include <dlfcn.h>
+#include <napi.h>
+#include <openssl/async.h>
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <string>
+#include <string_view>
+
+#include "bind/error.h"
+#include "openssl/headers.h"
+
+namespace ossl {
+namespace {
+
+// A loaded object (program or shared library) that defines a symbol.
+struct Object {
+  const void* base = nullptr;
+  std::string path;
+};
+
+template <class Function>
+Object object_of(Function* symbol) {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(symbol), &info) == 0) return {};
+  std::error_code error;
+  const std::filesystem::path file = std::filesystem::canonical(info.dli_fname, error);
+  return {info.dli_fbase, error ? std::string(info.dli_fname) : file.string()};
+}
+
+// Releases with the same key promise one ABI: 3.x.y goes with 3.z, but 1.1.0 does not go with 1.1.1's newer functions.
+constexpr unsigned long abi_of(unsigned long version) { return version >> 28 >= 3 ? version >> 28 : version >> 12; }
+
+constexpr const char* kHowToIsolate =
+    "Load it with `import 'openssl-session'`, which isolates it (process.dlopen with RTLD_DEEPBIND); where that is not "
+    "possible (not glibc, or under AddressSanitizer), build it with OpenSSL inside: "
+    "`npm run build:native -- --openssl_static=true`.";
+
+[[noreturn]] void refuse(const char* code, const std::string& what, const char* advice) {
+  throw bind::Error(bind::ErrorKind::kError, code, what + ' ' + advice);
+}
+
+void check_origin() {
+  const Object node = object_of(&napi_create_object);
+  if (object_of(&SSL_CTX_new).base == node.base || object_of(&OpenSSL_version_num).base == node.base) {
+    refuse("ERR_OPENSSL_INTERPOSED",
+           "openssl-session refuses to run on the OpenSSL inside Node itself (" + node.path +
+               "), whose functions took the place of the system's because the addon was loaded without isolation.",
+           kHowToIsolate);
+  }
+}
+
+void check_version() {
+  const unsigned long library = OpenSSL_version_num();
+  if (abi_of(library) == abi_of(OPENSSL_VERSION_NUMBER) && library >= OPENSSL_VERSION_NUMBER) return;
+  refuse("ERR_OPENSSL_VERSION_MISMATCH",
+         "openssl-session was built with the headers of OpenSSL " + std::string(kHeaderVersion) + " but " +
+             object_of(&OpenSSL_version_num).path + " is OpenSSL " +
+             std::string(version_in(OpenSSL_version(OPENSSL_VERSION))) + ".",
+         "Build it again on this machine (npm rebuild openssl-session), or install an OpenSSL of the same major "
+         "version that is at least as new.");
+}
+
+void initialise() {
+  // Without atexit, because at exit threads of the engine or fibres may still be inside OpenSSL.
+  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1 && OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1)
+    return;
+  refuse("ERR_OPENSSL_INIT", "OpenSSL could not be initialised: " + object_of(&SSL_CTX_new).path + '.',
+         "Check its configuration file (the environment variable OPENSSL_CONF, or openssl.cnf).");
+}
+
+// A libssl that something else loaded before, without isolation, may itself be bound to Node's libcrypto. Then its
+// errors arrive on Node's queue and never on ours.
+void check_pairing() {
+  SSL_CTX_free(SSL_CTX_new(nullptr));
+  const bool paired = ERR_peek_last_error() != 0;
+  ERR_clear_error();
+  if (paired) return;
+  refuse("ERR_OPENSSL_INTERPOSED",
+         object_of(&SSL_CTX_new).path +
+             " was loaded into this process before, without isolation, and calls the libcrypto inside Node itself.",
+         "Remove it from LD_PRELOAD, or load openssl-session before the module that brought it in, or build "
+         "openssl-session with OpenSSL inside: `npm run build:native -- --openssl_static=true`.");
+}
+
+}  // namespace
+
+void verify_genuine() {
+  static std::once_flag verified;
+  std::call_once(verified, [] {
+    check_origin();
+    check_version();
+    initialise();
+    check_pairing();
+  });
+}
+
+bool async_jobs() {
+  static const bool available = [] {
+    const char* wish = std::getenv("OPENSSL_SESSION_ASYNC");
+    return ASYNC_is_capable() == 1 && (wish == nullptr || std::string_view(wish) != "0");
+  }();
+  return available;
+}
+
+napi_value runtime_info(napi_env env) {
+  const Object ssl = object_of(&SSL_CTX_new);
+  const Object crypto = object_of(&OpenSSL_version_num);
+  const bool inside = ssl.base == object_of(&runtime_info).base;
+  Napi::Object info = Napi::Object::New(env);
+  info["headerVersion"] = std::string(kHeaderVersion);
+  info["libraryVersion"] = std::string(version_in(OpenSSL_version(OPENSSL_VERSION)));
+  info["headerVersionNumber"] = static_cast<double>(OPENSSL_VERSION_NUMBER);
+  info["libraryVersionNumber"] = static_cast<double>(OpenSSL_version_num());
+  info["libssl"] = ssl.path;
+  info["libcrypto"] = crypto.path;
+  info["linkage"] = inside ? "static" : "shared";
+  info["asyncJobs"] = Napi::Boolean::New(env, async_jobs());
+  return info;
+}
+
+}  // namespace ossl
