@@ -22,13 +22,19 @@ function pkgConfig(root, ...args) {
     env.PKG_CONFIG_PATH = ''
   }
   try {
-    return execFileSync('pkg-config', [...args, 'openssl'], { encoding: 'utf8', env, stdio: ['ignore', 'pipe', 'pipe'] })
+    return execFileSync('pkg-config', [...args, 'openssl'], {
+      encoding: 'utf8',
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
       .trim()
       .split(/\s+/)
       .filter((word) => word !== '')
   } catch (cause) {
     const where = root ? `under ${root} (lib/pkgconfig/openssl.pc)` : 'on this system'
-    const advice = root ? 'Check --openssl_root.' : 'Install pkg-config and the OpenSSL headers (Debian: pkg-config libssl-dev).'
+    const advice = root
+      ? 'Check --openssl_root.'
+      : 'Install pkg-config and the OpenSSL headers (Debian: pkg-config libssl-dev).'
     throw new Error(`pkg-config finds no OpenSSL ${where}. ${advice}\n${cause.stderr ?? cause.message}`, { cause })
   }
 }
@@ -94,7 +100,9 @@ const options = Object.fromEntries(
 )
 const answer = questions[question]
 if (!answer) {
-  console.error(`Usage: node native/configure.mjs ${Object.keys(questions).join('|')} [--root=DIR] [--static=true] [--node-root=DIR]`)
+  console.error(
+    `Usage: node native/configure.mjs ${Object.keys(questions).join('|')} [--root=DIR] [--static=true] [--node-root=DIR]`,
+  )
   process.exit(2)
 }
 try {

@@ -50,8 +50,8 @@ void check_origin() {
   const Object node = object_of(&napi_create_object);
   if (object_of(&SSL_CTX_new).base == node.base || object_of(&OpenSSL_version_num).base == node.base) {
     refuse("ERR_OPENSSL_INTERPOSED",
-           "openssl-session refuses to run on the OpenSSL inside Node itself (" + node.path +
-               "), whose functions took the place of the system's because the addon was loaded without isolation.",
+           "openssl-session refuses to run on the OpenSSL inside Node itself, whose functions took the place of the "
+           "system's because the addon was loaded without isolation.",
            kHowToIsolate);
   }
 }
@@ -69,7 +69,8 @@ void check_version() {
 
 void initialise() {
   // Without atexit, because at exit threads of the engine or fibres may still be inside OpenSSL.
-  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1 && OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1)
+  if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1 &&
+      OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1)
     return;
   refuse("ERR_OPENSSL_INIT", "OpenSSL could not be initialised: " + object_of(&SSL_CTX_new).path + '.',
          "Check its configuration file (the environment variable OPENSSL_CONF, or openssl.cnf).");
