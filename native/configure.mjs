@@ -6,7 +6,7 @@
 // Answers are printed with one word per line. Only facts live here; flags that are the same everywhere do not.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -48,14 +48,22 @@ function nodeHeaders(nodeRoot) {
   // The second and third are where a Node source tree, given as --nodedir, has them.
   const folders = ['include/node', 'src', 'deps/uv/include'].map((folder) => join(resolve(nodeRoot), folder))
   const target = join(packageFolder, 'build', 'node-headers')
-  rmSync(target, { recursive: true, force: true })
   mkdirSync(target, { recursive: true })
   for (const name of wanted) {
     const folder = folders.find((folder) => existsSync(join(folder, name)))
     if (!folder) throw new Error(`Node's header ${name} is not under ${nodeRoot}. Point --nodedir at Node's headers.`)
-    symlinkSync(join(folder, name), join(target, name))
+    link(join(folder, name), join(target, name))
   }
   return [target]
+}
+
+/** Makes `path` a link to `file`; one that is right already stays, because another build may be using it. */
+function link(file, path) {
+  if (lstatSync(path, { throwIfNoEntry: false })) {
+    if (readlinkSync(path) === file) return
+    rmSync(path)
+  }
+  symlinkSync(file, path)
 }
 
 /** The libraries' folder, which a static link and a private root need by name. */

@@ -1,0 +1,8 @@
+// Removes everything that a build made. node_modules stays.
+
+import { rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+for (const folder of ['build', 'dist']) {
+  rmSync(fileURLToPath(new URL(`../${folder}`, import.meta.url)), { recursive: true, force: true })
+}
