@@ -44,17 +44,30 @@ function pkgConfig(root, ...args) {
  * is not on the include path cannot be taken by mistake.
  */
 function nodeHeaders(nodeRoot) {
-  const wanted = ['node_api.h', 'node_api_types.h', 'js_native_api.h', 'js_native_api_types.h', 'uv.h', 'uv']
-  // The second and third are where a Node source tree, given as --nodedir, has them.
+  const nodeApi = ['node_api.h', 'node_api_types.h', 'js_native_api.h', 'js_native_api_types.h']
+  // The second and third are where a Node source tree, given as --nodedir, has them. The package is for a Node that was
+  // installed without headers.
   const folders = ['include/node', 'src', 'deps/uv/include'].map((folder) => join(resolve(nodeRoot), folder))
+  const packaged = packageFile('node-api-headers/package.json')
+  if (packaged) folders.push(join(dirname(packaged), 'include'))
   const target = join(packageFolder, 'build', 'node-headers')
   mkdirSync(target, { recursive: true })
-  for (const name of wanted) {
+  for (const name of [...nodeApi, 'uv.h', 'uv']) {
     const folder = folders.find((folder) => existsSync(join(folder, name)))
-    if (!folder) throw new Error(`Node's header ${name} is not under ${nodeRoot}. Point --nodedir at Node's headers.`)
-    link(join(folder, name), join(target, name))
+    if (folder) link(join(folder, name), join(target, name))
+    else if (nodeApi.includes(name)) {
+      throw new Error(`Node's header ${name} is not under ${nodeRoot}. Point --nodedir at Node's headers.`)
+    }
   }
   return [target]
+}
+
+function packageFile(name) {
+  try {
+    return createRequire(import.meta.url).resolve(name)
+  } catch {
+    return null
+  }
 }
 
 /** Makes `path` a link to `file`; one that is right already stays, because another build may be using it. */
