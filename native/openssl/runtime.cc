@@ -122,6 +122,8 @@ napi_value runtime_info(napi_env env) {
   info["libssl"] = ssl.path;
   info["libcrypto"] = crypto.path;
   info["linkage"] = inside ? "static" : "shared";
+  const Napi::Object process = Napi::Env(env).Global().Get("process").As<Napi::Object>();
+  info["nodeOpenSSL"] = process.Get("versions").As<Napi::Object>().Get("openssl");
   info["asyncJobs"] = Napi::Boolean::New(env, async_jobs());
   return info;
 }

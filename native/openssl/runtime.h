@@ -13,7 +13,7 @@ void verify_genuine();
 // Whether handshakes can be paused: the platform has fibres and OPENSSL_SESSION_ASYNC=0 did not turn them off.
 bool async_jobs();
 
-// The object that runtime() returns, without what only JavaScript knows.
+// The object that runtime() returns.
 napi_value runtime_info(napi_env env);
 
 }  // namespace ossl

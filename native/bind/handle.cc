@@ -1,0 +1,213 @@
+#include "bind/handle.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <string>
+
+namespace bind {
+
+Handle::~Handle() {
+  // The wrap's finalizer has given every claim back; what remains is the weak reference of a failed construction.
+  if (object_ != nullptr) napi_delete_reference(env_.env(), object_);
+}
+
+napi_value Handle::object() const {
+  napi_value value = nullptr;
+  if (object_ != nullptr) napi_get_reference_value(env_.env(), object_, &value);
+  return value;
+}
+
+std::shared_ptr<Handle> Handle::find(Environment& env, const void* pointer) {
+  const auto found = env.handles.find(pointer);
+  if (found == env.handles.end()) return nullptr;
+  auto handle = found->second.lock();
+  return handle && handle->alive() ? handle : nullptr;
+}
+
+static void wrap(Environment& env, const TypeInfo& type, const std::shared_ptr<Handle>& handle, napi_finalize finalize,
+                 napi_ref* reference) {
+  napi_value object = env.construct(type);
+  check(napi_type_tag_object(env.env(), object, &type.tag));
+  auto owner = std::make_unique<std::shared_ptr<Handle>>(handle);
+  check(napi_wrap(env.env(), object, owner.get(), finalize, nullptr, reference));
+  owner.release();
+}
+
+std::shared_ptr<Handle> Handle::find_or_create(Environment& env, const TypeInfo& type, void* pointer) {
+  const uint64_t serial = type.serial != nullptr ? type.serial(pointer) : 0;
+  const auto found = env.handles.find(pointer);
+  if (found != env.handles.end()) {
+    auto handle = found->second.lock();
+    if (handle && &handle->type_ == &type && handle->object() != nullptr &&
+        (handle->alive() || (type.serial != nullptr && handle->serial_ == serial))) {
+      handle->pointer_ = pointer;
+      return handle;
+    }
+  }
+  auto handle = std::make_shared<Handle>(env, type, pointer, serial);
+  wrap(
+      env, type, handle,
+      [](napi_env, void* data, void*) {
+        const std::unique_ptr<std::shared_ptr<Handle>> owner(static_cast<std::shared_ptr<Handle>*>(data));
+        (*owner)->collect();
+      },
+      &handle->object_);
+  env.handles[pointer] = handle;
+  return handle;
+}
+
+napi_value Handle::create_dead(Environment& env, const TypeInfo& type) {
+  auto handle = std::make_shared<Handle>(env, type, nullptr, 0);
+  wrap(
+      env, type, handle,
+      [](napi_env, void* data, void*) {
+        const std::unique_ptr<std::shared_ptr<Handle>> owner(static_cast<std::shared_ptr<Handle>*>(data));
+        (*owner)->collect();
+      },
+      &handle->object_);
+  return handle->object();
+}
+
+std::shared_ptr<Handle> Handle::from(Environment& env, const TypeInfo& type, napi_value value) {
+  napi_valuetype value_type = napi_undefined;
+  check(napi_typeof(env.env(), value, &value_type));
+  if (value_type != napi_object) return nullptr;
+  bool tagged = false;
+  check(napi_check_object_type_tag(env.env(), value, &type.tag, &tagged));
+  if (!tagged) return nullptr;
+  void* data = nullptr;
+  check(napi_unwrap(env.env(), value, &data));
+  return *static_cast<std::shared_ptr<Handle>*>(data);
+}
+
+void* Handle::use() const {
+  if (pointer_ == nullptr) {
+    throw Error(ErrorKind::kError, "ERR_HANDLE_FREED",
+                std::string("this ") + type_.name + " has been freed: nothing owns or lends it any more");
+  }
+  return pointer_;
+}
+
+void Handle::require_owned() const {
+  use();
+  if (owned_ == 0) {
+    throw Error(
+        ErrorKind::kError, "ERR_NOT_OWNED",
+        std::string("this ") + type_.name + " is only borrowed: take a reference of your own before giving one back");
+  }
+}
+
+void Handle::own() {
+  if (type_.free == nullptr) return;
+  owned_++;
+  env_.owned.at(type_.index)++;
+}
+
+void Handle::release() {
+  require_owned();
+  if (owned_ + loans_ == 1) env_.releasing(*this);
+  void* const pointer = pointer_;
+  owned_--;
+  env_.owned.at(type_.index)--;
+  settle_claims();
+  type_.free(pointer);
+}
+
+void Handle::give_away() {
+  require_owned();
+  owned_--;
+  env_.owned.at(type_.index)--;
+  settle_claims();
+}
+
+void Handle::begin_loan() {
+  if (type_.free == nullptr) return;
+  type_.up_ref(pointer_);
+  loans_++;
+}
+
+void Handle::end_loan() noexcept {
+  if (loans_ == 0) return;
+  if (owned_ + loans_ == 1) env_.releasing(*this);
+  void* const pointer = pointer_;
+  loans_--;
+  settle_claims();
+  type_.free(pointer);
+}
+
+void Handle::borrow_from(Handle& lender) {
+  if (type_.free == nullptr) return;
+  retain(lender.object());
+  const auto self = shared_from_this();
+  if (std::find(lender.lent_.begin(), lender.lent_.end(), self) != lender.lent_.end()) return;
+  lender.lent_.push_back(self);
+  begin_loan();
+}
+
+void Handle::end_loans_given(const TypeInfo& type) {
+  const auto ending = std::stable_partition(
+      lent_.begin(), lent_.end(), [&](const std::shared_ptr<Handle>& handle) { return &handle->type_ != &type; });
+  env_.expiring.insert(env_.expiring.end(), ending, lent_.end());
+  lent_.erase(ending, lent_.end());
+}
+
+void Handle::retain(napi_value dependency) const {
+  const napi_property_descriptor property = {nullptr,
+                                             env_.retain_key(),
+                                             nullptr,
+                                             nullptr,
+                                             nullptr,
+                                             dependency,
+                                             static_cast<napi_property_attributes>(napi_writable | napi_configurable),
+                                             nullptr};
+  check(napi_define_properties(env_.env(), object(), 1, &property));
+}
+
+napi_value Handle::retained() const {
+  napi_value value = nullptr;
+  napi_valuetype type = napi_undefined;
+  check(napi_get_property(env_.env(), object(), env_.retain_key(), &value));
+  check(napi_typeof(env_.env(), value, &type));
+  return type == napi_object ? value : nullptr;
+}
+
+void Handle::settle_claims() noexcept {
+  if (owned_ + loans_ == 0) die();
+}
+
+void Handle::die() noexcept {
+  pointer_ = nullptr;
+  // Loans outlast the callbacks that this death gives rise to, so that these see the same objects.
+  env_.expiring.insert(env_.expiring.end(), lent_.begin(), lent_.end());
+  lent_.clear();
+  if (!env_.in_call()) env_.end_loans();
+  if (type_.serial == nullptr) env_.handles.erase(address_);
+}
+
+void Handle::collect() noexcept {
+  napi_delete_reference(env_.env(), object_);
+  object_ = nullptr;
+  const auto found = env_.handles.find(address_);
+  if (found != env_.handles.end()) {
+    const auto current = found->second.lock();
+    if (!current || current.get() == this) env_.handles.erase(found);
+  }
+  const uint32_t claims = owned_ + loans_;
+  if (claims == 0 || type_.free == nullptr) return;
+  if (owned_ > 0) {
+    env_.collected.at(type_.index) += owned_;
+    env_.owned.at(type_.index) -= owned_;
+    if (env_.trace) {
+      std::fprintf(stderr, "openssl-session: a forgotten %s was collected, %u reference(s) given back\n", type_.name,
+                   owned_);
+    }
+  }
+  env_.releasing(*this);
+  void* const pointer = pointer_;
+  owned_ = 0;
+  loans_ = 0;
+  die();
+  for (uint32_t i = 0; i < claims; i++) type_.free(pointer);
+}
+
+}  // namespace bind

@@ -1,0 +1,77 @@
+// The only place that tests OPENSSL_VERSION_NUMBER: what differs between 1.1.1, 3.x and 4.x gets one name here.
+#pragma once
+
+#include <openssl/err.h>
+#include <openssl/opensslv.h>
+#include <openssl/ssl.h>
+
+#include <string>
+
+#include "openssl/headers.h"
+
+// A row of a table, for functions that came with a later version.
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+#define OSSL_SINCE_3_0(row) row,
+#else
+#define OSSL_SINCE_3_0(row)
+#endif
+
+namespace ossl::compat {
+
+// How CRYPTO_EX_dup passes the place of the new value.
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+using ExDataSlot = void**;
+#else
+using ExDataSlot = void*;
+#endif
+
+// One entry of the error queue.
+struct QueuedError {
+  unsigned long code = 0;
+  std::string file;
+  int line = 0;
+  std::string function;
+  std::string data;
+  int flags = 0;
+};
+
+// Takes the oldest entry off the queue; its code is 0 when the queue is empty.
+inline QueuedError take_error() {
+  QueuedError error;
+  const char* file = nullptr;
+  const char* function = nullptr;
+  const char* data = nullptr;
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  error.code = ERR_get_error_all(&file, &error.line, &function, &data, &error.flags);
+#else
+  error.code = ERR_get_error_line_data(&file, &error.line, &data, &error.flags);
+  function = ERR_func_error_string(error.code);
+#endif
+  if (file != nullptr) error.file = file;
+  if (function != nullptr) error.function = function;
+  if (data != nullptr && (error.flags & ERR_TXT_STRING) != 0) error.data = data;
+  return error;
+}
+
+inline void put_error(const QueuedError& error) {
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  ERR_new();
+  ERR_set_debug(error.file.c_str(), error.line, error.function.c_str());
+  ERR_set_error(ERR_GET_LIB(error.code), ERR_GET_REASON(error.code), error.data.empty() ? nullptr : "%s",
+                error.data.c_str());
+#else
+  ERR_put_error(ERR_GET_LIB(error.code), ERR_GET_FUNC(error.code), ERR_GET_REASON(error.code), "", error.line);
+  if (!error.data.empty()) ERR_add_error_data(1, error.data.c_str());
+#endif
+}
+
+// The certificate of the peer, with a reference of its own.
+inline X509* get1_peer_certificate(const SSL* ssl) {
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  return SSL_get1_peer_certificate(ssl);
+#else
+  return SSL_get_peer_certificate(ssl);
+#endif
+}
+
+}  // namespace ossl::compat

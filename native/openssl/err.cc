@@ -1,0 +1,56 @@
+// The error queue of the calling thread, and OpenSSL's version.
+#include <openssl/async.h>
+#include <openssl/crypto.h>
+
+#include "openssl/tables.h"
+
+namespace ossl {
+
+namespace {
+
+using bind::define;
+using bind::Environment;
+
+std::string error_string(unsigned long code) {
+  std::string text(256, '\0');
+  ERR_error_string_n(code, text.data(), text.size());
+  text.resize(text.find('\0'));
+  return text;
+}
+
+napi_value get_error_all(Environment& env) {
+  const compat::QueuedError error = compat::take_error();
+  if (error.code == 0) return bind::null(env);
+  napi_value object = nullptr;
+  bind::check(napi_create_object(env.env(), &object));
+  bind::set(env, object, "code", error.code);
+  bind::set(env, object, "file", error.file);
+  bind::set(env, object, "line", error.line);
+  bind::set(env, object, "func", error.function);
+  bind::set(env, object, "data", error.data);
+  bind::set(env, object, "flags", error.flags);
+  return object;
+}
+
+constexpr bind::Function kFunctions[] = {
+    OSSL_FUNCTION(ERR_get_error),
+    OSSL_FUNCTION(ERR_peek_error),
+    OSSL_FUNCTION(ERR_peek_last_error),
+    OSSL_FUNCTION(ERR_clear_error),
+    define<&get_error_all>("ERR_get_error_all"),
+    define<&error_string>("ERR_error_string"),
+    OSSL_FUNCTION(ERR_lib_error_string),
+    OSSL_FUNCTION(ERR_reason_error_string),
+    OSSL_MACRO(ERR_GET_LIB, int, (unsigned long code), (code)),
+    OSSL_MACRO(ERR_GET_REASON, int, (unsigned long code), (code)),
+
+    OSSL_FUNCTION(OpenSSL_version),
+    OSSL_FUNCTION(OpenSSL_version_num),
+    OSSL_FUNCTION(ASYNC_is_capable),
+};
+
+}  // namespace
+
+std::span<const bind::Function> err_functions() { return kFunctions; }
+
+}  // namespace ossl

@@ -1,0 +1,31 @@
+// The per-environment state of the addon: the binding's tables and the mailbox.
+#pragma once
+
+#include <memory>
+
+#include "session/mailbox.h"
+
+namespace session {
+
+class AddonEnvironment final : public bind::Environment {
+ public:
+  explicit AddonEnvironment(napi_env env);
+  ~AddonEnvironment() override;
+
+  static AddonEnvironment& of(bind::Environment& env) { return static_cast<AddonEnvironment&>(env); }
+
+  const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
+  // Handshakes can be paused: the platform has fibres and they are not switched off.
+  bool async() const { return async_; }
+
+  void settle() override { mailbox_->settle(); }
+  void releasing(bind::Handle& handle) noexcept override;
+
+ private:
+  static void close_mailbox(void* self) noexcept;
+
+  std::shared_ptr<Mailbox> mailbox_;
+  const bool async_;
+};
+
+}  // namespace session

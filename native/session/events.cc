@@ -1,0 +1,329 @@
+#include "session/events.h"
+
+#include <utility>
+
+#include "bind/convert.h"
+#include "openssl/compat.h"
+
+namespace session {
+
+namespace {
+
+using bind::check;
+using bind::Environment;
+using bind::Error;
+using bind::ErrorKind;
+using bind::Handle;
+using bind::Pending;
+
+template <class... Values>
+napi_value call(Environment& env, napi_value function, Values... values) {
+  const std::array<napi_value, sizeof...(Values)> arguments{values...};
+  napi_value undefined = nullptr;
+  napi_value result = nullptr;
+  check(napi_get_undefined(env.env(), &undefined));
+  check(napi_call_function(env.env(), undefined, function, arguments.size(), arguments.data(), &result));
+  return result;
+}
+
+napi_valuetype type_of(Environment& env, napi_value value) {
+  napi_valuetype type = napi_undefined;
+  check(napi_typeof(env.env(), value, &type));
+  return type;
+}
+
+// The `then` of a promise or of anything like one, or null.
+napi_value then_of(Environment& env, napi_value value) {
+  const napi_valuetype type = type_of(env, value);
+  if (type != napi_object && type != napi_function) return nullptr;
+  napi_value then = nullptr;
+  check(napi_get_named_property(env.env(), value, "then", &then));
+  return type_of(env, then) == napi_function ? then : nullptr;
+}
+
+// C's int as a callback answers it: a number or a boolean; undefined is `otherwise`.
+bool truth(Environment& env, napi_value value, bool otherwise, const char* callback) {
+  bool result = false;
+  double number = 0;
+  switch (type_of(env, value)) {
+    case napi_undefined:
+      return otherwise;
+    case napi_boolean:
+      check(napi_get_value_bool(env.env(), value, &result));
+      return result;
+    case napi_number:
+      check(napi_get_value_double(env.env(), value, &number));
+      return number != 0;
+    default:
+      throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
+                  std::string(callback) + " must answer a number, a boolean or nothing");
+  }
+}
+
+// The exception that is pending, or that `error` stands for; no longer pending.
+napi_value take_exception(Environment& env, const Error* error) {
+  if (error != nullptr) error->raise(env.env());
+  napi_value exception = nullptr;
+  check(napi_get_and_clear_last_exception(env.env(), &exception));
+  return exception;
+}
+
+// --- Answers that come by promise -----------------------------------------------------------------------------------
+
+// What both handlers of one promise share: what to do with the value, and what to do when there is none.
+class Settlement {
+ public:
+  explicit Settlement(std::shared_ptr<Connection> connection) : connection(std::move(connection)) {}
+  virtual ~Settlement() = default;
+  Settlement(const Settlement&) = delete;
+  Settlement& operator=(const Settlement&) = delete;
+
+  virtual bool wanted() const = 0;
+  virtual void fulfil(Environment& env, napi_value value) = 0;
+  virtual void fail() noexcept = 0;
+
+  const std::shared_ptr<Connection> connection;
+};
+
+template <bool Fulfilled>
+napi_value on_settled(napi_env raw, napi_callback_info info) {
+  return bind::guarded(raw, [&]() -> napi_value {
+    Environment& env = Environment::of(raw);
+    size_t count = 1;
+    napi_value value = nullptr;
+    void* data = nullptr;
+    check(napi_get_cb_info(raw, info, &count, &value, nullptr, &data));
+    const std::shared_ptr<Settlement> settlement = *static_cast<std::shared_ptr<Settlement>*>(data);
+    if (settlement->wanted()) {
+      if constexpr (Fulfilled) {
+        try {
+          settlement->fulfil(env, value);
+        } catch (const Error& error) {
+          settlement->fail();
+          settlement->connection->defer_exception(env, take_exception(env, &error));
+        } catch (const Pending&) {
+          settlement->fail();
+          settlement->connection->defer_exception(env, take_exception(env, nullptr));
+        }
+      } else {
+        settlement->fail();
+        settlement->connection->defer_exception(env, value);
+      }
+      settlement->connection->wake_waiters(env);
+    }
+    return nullptr;
+  });
+}
+
+napi_value handler(Environment& env, napi_callback callback, const std::shared_ptr<Settlement>& settlement) {
+  auto owner = std::make_unique<std::shared_ptr<Settlement>>(settlement);
+  napi_value function = nullptr;
+  check(napi_create_function(env.env(), "settled", NAPI_AUTO_LENGTH, callback, owner.get(), &function));
+  check(napi_add_finalizer(
+      env.env(), function, owner.get(),
+      [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Settlement>*>(data); }, nullptr, nullptr));
+  owner.release();
+  return function;
+}
+
+void settle_later(Environment& env, napi_value promise, napi_value then,
+                  const std::shared_ptr<Settlement>& settlement) {
+  const std::array<napi_value, 2> handlers{handler(env, on_settled<true>, settlement),
+                                           handler(env, on_settled<false>, settlement)};
+  check(napi_call_function(env.env(), promise, then, handlers.size(), handlers.data(), nullptr));
+}
+
+// --- The get callback's answer --------------------------------------------------------------------------------------
+
+// The `copy` of one lookup, kept as long as its answer is awaited.
+class CopyFlag {
+ public:
+  explicit CopyFlag(Environment& env) : env_(env) {
+    napi_value object = nullptr;
+    check(napi_create_object(env.env(), &object));
+    bind::set(env, object, "value", 1);
+    check(napi_create_reference(env.env(), object, 1, &reference_));
+  }
+  ~CopyFlag() { napi_delete_reference(env_.env(), reference_); }
+  CopyFlag(const CopyFlag&) = delete;
+  CopyFlag& operator=(const CopyFlag&) = delete;
+
+  napi_value object() const {
+    napi_value object = nullptr;
+    check(napi_get_reference_value(env_.env(), reference_, &object));
+    return object;
+  }
+
+  bool is_zero() const {
+    napi_value value = nullptr;
+    napi_value coerced = nullptr;
+    double number = 0;
+    check(napi_get_named_property(env_.env(), object(), "value", &value));
+    check(napi_coerce_to_number(env_.env(), value, &coerced));
+    check(napi_get_value_double(env_.env(), coerced, &number));
+    return number == 0;
+  }
+
+ private:
+  Environment& env_;
+  napi_ref reference_ = nullptr;
+};
+
+// Checks what JavaScript answered and moves or takes the reference that OpenSSL will get.
+ossl::SslSessionPointer accept_answer(Environment& env, const Connection& connection, napi_value value,
+                                      const CopyFlag& copy) {
+  const napi_valuetype type = type_of(env, value);
+  if (type == napi_null || type == napi_undefined) return nullptr;
+  const auto handle = Handle::from(env, bind::TypeOf<SSL_SESSION>::info(), value);
+  if (!handle) {
+    throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
+                "the get callback must answer an SSL_SESSION, null, undefined, or a promise of one of these");
+  }
+  auto* const session = static_cast<SSL_SESSION*>(handle->use());
+  if (SSL_SESSION_get0_cipher(session) == nullptr) {
+    throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
+                "the get callback answered a session without a cipher, which cannot be resumed");
+  }
+  const bool give_away = copy.is_zero();
+  bind_to_context(*handle, connection.context->serial);
+  if (give_away) {
+    handle->give_away();
+  } else {
+    SSL_SESSION_up_ref(session);
+  }
+  return ossl::SslSessionPointer(session);
+}
+
+class LookupSettlement final : public Settlement {
+ public:
+  LookupSettlement(std::shared_ptr<Connection> connection, std::shared_ptr<Lookup> lookup,
+                   std::unique_ptr<CopyFlag> copy)
+      : Settlement(std::move(connection)), lookup_(std::move(lookup)), copy_(std::move(copy)) {}
+
+  bool wanted() const override { return !lookup_->answered; }
+  void fulfil(Environment& env, napi_value value) override {
+    lookup_->answer = accept_answer(env, *connection, value, *copy_);
+    lookup_->answered = true;
+  }
+  void fail() noexcept override { lookup_->answered = true; }
+
+ private:
+  std::shared_ptr<Lookup> lookup_;
+  std::unique_ptr<CopyFlag> copy_;
+};
+
+class CertSettlement final : public Settlement {
+ public:
+  using Settlement::Settlement;
+
+  bool wanted() const override { return connection->cert == Connection::Cert::kAsked; }
+  void fulfil(Environment& env, napi_value value) override {
+    connection->cert =
+        truth(env, value, true, "the certificate callback") ? Connection::Cert::kAccepted : Connection::Cert::kRefused;
+  }
+  void fail() noexcept override { connection->cert = Connection::Cert::kRefused; }
+};
+
+}  // namespace
+
+void bind_to_context(Handle& session, uint64_t serial) {
+  if (session.home != 0 && session.home != serial) {
+    throw Error(
+        ErrorKind::kError, "ERR_WRONG_CONTEXT",
+        "this SSL_SESSION belongs to another SSL_CTX, and one session can be linked into one context only: use a "
+        "copy made by SSL_SESSION_dup()");
+  }
+  session.home = serial;
+}
+
+// --- Events ---------------------------------------------------------------------------------------------------------
+
+void NewEvent::deliver(Environment& env) {
+  napi_value function = connection_->context->callback(env, Slot::kNew);
+  if (function == nullptr) return;
+  const auto handle = bind::adopt(env, session_.release());
+  handle->home = connection_->context->serial;
+  bool keep = false;
+  try {
+    keep = truth(env, call(env, function, connection_->object(env), handle->object()), false, "the new callback");
+  } catch (...) {
+    if (handle->owns()) handle->release();
+    throw;
+  }
+  // A callback that has given the reference back itself has left nothing to release.
+  if (!keep && handle->owns()) handle->release();
+}
+
+RemoveEvent::RemoveEvent(std::shared_ptr<Context> context, SSL_SESSION* session)
+    : context_(std::move(context)), session_(session) {
+  SSL_SESSION_up_ref(session);
+}
+
+void RemoveEvent::deliver(Environment& env) {
+  napi_value function = context_->callback(env, Slot::kRemove);
+  if (function == nullptr) return;
+  const auto handle = Handle::find_or_create(env, bind::TypeOf<SSL_SESSION>::info(), session_.get());
+  handle->home = context_->serial;
+  handle->begin_loan();
+  try {
+    call(env, function, context_->object(env), handle->object());
+  } catch (...) {
+    handle->end_loan();
+    throw;
+  }
+  handle->end_loan();
+}
+
+void GetEvent::deliver(Environment& env) {
+  if (lookup_->answered) return;
+  try {
+    napi_value function = connection_->context->callback(env, Slot::kGet);
+    if (function != nullptr) {
+      auto copy = std::make_unique<CopyFlag>(env);
+      napi_value id = bind::to_js(env, bind::Octets(lookup_->id));
+      napi_value result = call(env, function, connection_->object(env), id, copy->object());
+      // The callback may have freed the connection, which ends the lookup.
+      if (lookup_->answered) return;
+      if (napi_value then = then_of(env, result)) {
+        if (lookup_->synchronous) {
+          throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
+                      "the get callback answered a promise, but there are no async jobs to pause the handshake with");
+        }
+        settle_later(env, result, then, std::make_shared<LookupSettlement>(connection_, lookup_, std::move(copy)));
+        return;
+      }
+      lookup_->answer = accept_answer(env, *connection_, result, *copy);
+    }
+  } catch (...) {
+    lookup_->answered = true;
+    throw;
+  }
+  lookup_->answered = true;
+}
+
+void KeylogEvent::deliver(Environment& env) {
+  napi_value function = context_->callback(env, Slot::kKeylog);
+  if (function != nullptr) call(env, function, connection_->object(env), bind::to_js(env, line_));
+}
+
+void CertEvent::deliver(Environment& env) {
+  if (connection_->cert != Connection::Cert::kAsked) return;
+  const auto settlement = std::make_shared<CertSettlement>(connection_);
+  try {
+    napi_value undefined = nullptr;
+    check(napi_get_undefined(env.env(), &undefined));
+    napi_value function = connection_->context->callback(env, Slot::kCert);
+    napi_value result = function != nullptr ? call(env, function, connection_->object(env)) : undefined;
+    if (!settlement->wanted()) return;
+    if (napi_value then = then_of(env, result)) {
+      settle_later(env, result, then, settlement);
+    } else {
+      settlement->fulfil(env, result);
+    }
+  } catch (...) {
+    settlement->fail();
+    throw;
+  }
+}
+
+}  // namespace session

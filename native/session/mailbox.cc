@@ -1,0 +1,158 @@
+#include "session/mailbox.h"
+
+#include <openssl/err.h>
+
+#include "openssl/error_queue.h"
+
+namespace session {
+
+namespace {
+
+class HandleScope {
+ public:
+  explicit HandleScope(napi_env env) : env_(env) { bind::check(napi_open_handle_scope(env, &scope_)); }
+  ~HandleScope() { napi_close_handle_scope(env_, scope_); }
+  HandleScope(const HandleScope&) = delete;
+  HandleScope& operator=(const HandleScope&) = delete;
+
+ private:
+  napi_env env_;
+  napi_handle_scope scope_ = nullptr;
+};
+
+// The pending exception, no longer pending; null when there is none or JavaScript is terminating.
+napi_value take_exception(napi_env env) noexcept {
+  bool pending = false;
+  napi_value exception = nullptr;
+  if (napi_is_exception_pending(env, &pending) != napi_ok || !pending) return nullptr;
+  if (napi_get_and_clear_last_exception(env, &exception) != napi_ok) return nullptr;
+  return exception;
+}
+
+}  // namespace
+
+Mailbox::Mailbox(bind::Environment& env) : env_(&env) {
+  napi_value name = nullptr;
+  bind::check(napi_create_string_utf8(env.env(), "openssl-session", NAPI_AUTO_LENGTH, &name));
+  bind::check(napi_create_threadsafe_function(
+      env.env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
+      [](napi_env call_env, napi_value, void* mailbox, void*) {
+        if (call_env != nullptr) static_cast<Mailbox*>(mailbox)->deliver_all_from_loop();
+      },
+      &wake_));
+  // Waiting for events keeps no program alive; sockets, timers and promises do.
+  bind::check(napi_unref_threadsafe_function(env.env(), wake_));
+}
+
+void Mailbox::push(std::unique_ptr<Event> event) noexcept {
+  const bool from_call = on_environment_thread() && env_->in_call();
+  event->from_call_ = from_call;
+  const std::lock_guard lock(mutex_);
+  if (!open_) return;
+  queue_.push_back(std::move(event));
+  if (from_call) {
+    pushed_in_call_ = true;
+  } else {
+    wake();
+  }
+}
+
+// With the lock held.
+void Mailbox::wake() noexcept {
+  if (wake_sent_ || !open_) return;
+  wake_sent_ = napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking) == napi_ok;
+}
+
+std::unique_ptr<Event> Mailbox::pop() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (queue_.empty()) return nullptr;
+  auto event = std::move(queue_.front());
+  queue_.pop_front();
+  return event;
+}
+
+void Mailbox::deliver(Event& event) {
+  try {
+    event.deliver(*env_);
+  } catch (const bind::Error& error) {
+    error.raise(env_->env());
+    throw bind::Pending{};
+  }
+}
+
+void Mailbox::settle() {
+  if (!pushed_in_call_) return;
+  pushed_in_call_ = false;
+  // Callbacks make libssl calls of their own; the caller is still to see the errors of its own call.
+  const ossl::ErrorQueueKeeper errors;
+  while (auto event = pop()) {
+    const HandleScope scope(env_->env());
+    try {
+      deliver(*event);
+    } catch (const bind::Pending&) {
+      if (!event->from_call_) {
+        napi_value exception = take_exception(env_->env());
+        if (exception != nullptr) {
+          napi_fatal_exception(env_->env(), exception);
+          continue;
+        }
+      }
+      const std::lock_guard lock(mutex_);
+      if (!queue_.empty()) wake();
+      throw;
+    }
+  }
+}
+
+napi_value Mailbox::deliver_now() noexcept {
+  pushed_in_call_ = false;
+  const ossl::ErrorQueueKeeper errors;
+  napi_value first_exception = nullptr;
+  while (auto event = pop()) {
+    try {
+      deliver(*event);
+    } catch (const bind::Pending&) {
+      napi_value exception = take_exception(env_->env());
+      if (exception == nullptr) break;
+      if (first_exception == nullptr) {
+        first_exception = exception;
+      } else {
+        napi_fatal_exception(env_->env(), exception);
+      }
+    }
+  }
+  return first_exception;
+}
+
+void Mailbox::deliver_all_from_loop() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    wake_sent_ = false;
+  }
+  while (auto event = pop()) {
+    try {
+      const HandleScope scope(env_->env());
+      deliver(*event);
+    } catch (const bind::Pending&) {
+      napi_value exception = take_exception(env_->env());
+      // Without an exception JavaScript is terminating: close() will empty the queue.
+      if (exception == nullptr) return;
+      napi_fatal_exception(env_->env(), exception);
+    }
+  }
+}
+
+void Mailbox::close() noexcept {
+  std::deque<std::unique_ptr<Event>> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    open_ = false;
+    dropped.swap(queue_);
+    napi_release_threadsafe_function(wake_, napi_tsfn_abort);
+  }
+  // The references that the events held are given back here, outside the lock: that may fire trampolines.
+  dropped.clear();
+}
+
+}  // namespace session

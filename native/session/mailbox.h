@@ -1,0 +1,76 @@
+// The ordered queue of events on their way to JavaScript: one per environment, woken through one threadsafe function.
+// Knows nothing of what the events are.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "bind/environment.h"
+
+namespace session {
+
+// Something that JavaScript is to be told.
+class Event {
+ public:
+  Event() = default;
+  virtual ~Event() = default;
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+
+  // Runs on the environment's thread, with no OpenSSL lock held and on no fibre. An exception that the callback
+  // threw is left pending (bind::Pending is thrown) for the mailbox to place.
+  virtual void deliver(bind::Environment& env) = 0;
+
+ private:
+  friend class Mailbox;
+  // Fired by a libssl call that JavaScript made: that call throws what the callback throws.
+  bool from_call_ = false;
+};
+
+class Mailbox {
+ public:
+  explicit Mailbox(bind::Environment& env);
+  Mailbox(const Mailbox&) = delete;
+  Mailbox& operator=(const Mailbox&) = delete;
+
+  // From any thread. The event is dropped (and gives back what it holds) when the environment is gone.
+  void push(std::unique_ptr<Event> event) noexcept;
+
+  // On the environment's thread: delivers, in order, everything that is waiting, if the running call added to it.
+  // Throws bind::Pending when a callback of the call's own threw; what remains is delivered later.
+  void settle();
+
+  // On the environment's thread, inside a C callback that must have its answer now: delivers everything that is
+  // waiting. Returns what a callback threw, or null.
+  napi_value deliver_now() noexcept;
+
+  // The environment ends: nothing is delivered any more.
+  void close() noexcept;
+  // Null once the environment is gone. On the environment's thread.
+  bind::Environment* environment() const { return env_; }
+  // Called last of all, by the environment's own destructor.
+  void detach() noexcept {
+    close();
+    env_ = nullptr;
+  }
+  bool on_environment_thread() const { return std::this_thread::get_id() == thread_; }
+
+ private:
+  std::unique_ptr<Event> pop() noexcept;
+  void deliver_all_from_loop() noexcept;
+  void wake() noexcept;
+  void deliver(Event& event);
+
+  bind::Environment* env_;
+  const std::thread::id thread_ = std::this_thread::get_id();
+  napi_threadsafe_function wake_ = nullptr;
+  std::mutex mutex_;
+  std::deque<std::unique_ptr<Event>> queue_;
+  bool wake_sent_ = false;
+  bool pushed_in_call_ = false;
+  bool open_ = true;
+};
+
+}  // namespace session

@@ -1,0 +1,181 @@
+#include "session/state.h"
+
+#include <utility>
+
+#include "bind/convert.h"
+#include "openssl/error_queue.h"
+#include "session/trampolines.h"
+
+namespace session {
+
+// ex_data slots that own a shared_ptr. OpenSSL frees them together with the object, on whatever thread that happens.
+template <class State>
+static void free_slot(void*, void* pointer, CRYPTO_EX_DATA*, int, long, void*) noexcept {
+  delete static_cast<std::shared_ptr<State>*>(pointer);
+}
+
+struct ContextSlot {
+  static int index() {
+    static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, free_slot<Context>);
+    return index;
+  }
+};
+
+struct ConnectionSlot {
+  static void on_free(void* parent, void* pointer, CRYPTO_EX_DATA* data, int index, long argl, void* argp) noexcept {
+    if (pointer != nullptr) (*static_cast<std::shared_ptr<Connection>*>(pointer))->ssl_ = nullptr;
+    free_slot<Connection>(parent, pointer, data, index, argl, argp);
+  }
+
+  static int index() {
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, on_free);
+    return index;
+  }
+};
+
+static bind::Error out_of_memory() {
+  return {bind::ErrorKind::kError, "ERR_MEMORY_ALLOCATION_FAILED", "OpenSSL could not attach the callbacks' state"};
+}
+
+// --- Context --------------------------------------------------------------------------------------------------------
+
+std::shared_ptr<Context> Context::attach(std::shared_ptr<Mailbox> mailbox, SSL_CTX* ctx) {
+  auto context = std::make_shared<Context>(std::move(mailbox), ctx);
+  auto slot = std::make_unique<std::shared_ptr<Context>>(context);
+  if (SSL_CTX_set_ex_data(ctx, ContextSlot::index(), slot.get()) != 1) throw out_of_memory();
+  slot.release();
+  return context;
+}
+
+const std::shared_ptr<Context>& Context::of(const SSL_CTX* ctx) {
+  return *static_cast<std::shared_ptr<Context>*>(SSL_CTX_get_ex_data(ctx, ContextSlot::index()));
+}
+
+Context::~Context() {
+  bind::Environment* const env = mailbox->environment();
+  if (env == nullptr) return;
+  for (napi_ref reference : callbacks_) {
+    if (reference != nullptr) napi_delete_reference(env->env(), reference);
+  }
+}
+
+void Context::set_callback(bind::Environment& env, bind::Handle& handle, Slot slot, napi_value function) {
+  const auto index = static_cast<uint32_t>(slot);
+  napi_ref& reference = callbacks_.at(index);
+  napi_ref fresh = nullptr;
+  if (function != nullptr) bind::check(napi_create_reference(env.env(), function, 0, &fresh));
+
+  napi_value functions = handle.retained();
+  if (functions == nullptr) {
+    bind::check(napi_create_array(env.env(), &functions));
+    handle.retain(functions);
+  }
+  bind::check(napi_set_element(env.env(), functions, index, function != nullptr ? function : bind::null(env)));
+
+  if (reference != nullptr) napi_delete_reference(env.env(), reference);
+  reference = fresh;
+}
+
+napi_value Context::callback(bind::Environment& env, Slot slot) const {
+  napi_ref reference = callbacks_.at(static_cast<size_t>(slot));
+  napi_value function = nullptr;
+  if (reference != nullptr) bind::check(napi_get_reference_value(env.env(), reference, &function));
+  return function;
+}
+
+// An object by its address, when the serial says that it is still the same one.
+template <class T>
+static napi_value object_or_dead(bind::Environment& env, const T* address, uint64_t serial) {
+  const auto found = env.handles.find(address);
+  if (found != env.handles.end()) {
+    const auto handle = found->second.lock();
+    if (handle && handle->serial() == serial) {
+      napi_value object = handle->object();
+      if (object != nullptr) return object;
+    }
+  }
+  return bind::Handle::create_dead(env, bind::TypeOf<T>::info());
+}
+
+napi_value Context::object(bind::Environment& env) const { return object_or_dead<SSL_CTX>(env, address_, serial); }
+
+// --- Connection -----------------------------------------------------------------------------------------------------
+
+std::shared_ptr<Connection> Connection::attach(SSL* ssl) {
+  auto connection = std::make_shared<Connection>(Context::of(SSL_get_SSL_CTX(ssl)), ssl);
+  auto slot = std::make_unique<std::shared_ptr<Connection>>(connection);
+  if (SSL_set_ex_data(ssl, ConnectionSlot::index(), slot.get()) != 1) throw out_of_memory();
+  slot.release();
+  return connection;
+}
+
+const std::shared_ptr<Connection>& Connection::of(const SSL* ssl) {
+  return *static_cast<std::shared_ptr<Connection>*>(SSL_get_ex_data(ssl, ConnectionSlot::index()));
+}
+
+Connection::~Connection() {
+  bind::Environment* const env = context->mailbox->environment();
+  if (env != nullptr && exception_ != nullptr) napi_delete_reference(env->env(), exception_);
+}
+
+napi_value Connection::object(bind::Environment& env) const { return object_or_dead<SSL>(env, address_, serial_); }
+
+napi_value Connection::wait(bind::Environment& env) {
+  napi_deferred deferred = nullptr;
+  napi_value promise = nullptr;
+  bind::check(napi_create_promise(env.env(), &deferred, &promise));
+  waiters_.push_back(deferred);
+  if (!waiting()) wake_waiters(env);
+  return promise;
+}
+
+void Connection::wake_waiters(bind::Environment& env) noexcept {
+  std::vector<napi_deferred> waiters;
+  waiters.swap(waiters_);
+  if (waiters.empty()) return;
+  napi_value undefined = nullptr;
+  // Fails while the environment is being torn down, when nobody is left to be told.
+  if (napi_get_undefined(env.env(), &undefined) != napi_ok) return;
+  for (napi_deferred deferred : waiters) napi_resolve_deferred(env.env(), deferred, undefined);
+}
+
+void Connection::unwind(bind::Environment& env) noexcept {
+  if (ssl_ == nullptr || busy) return;
+  closing = true;
+  if (lookup) lookup->answered = true;
+  cert = Cert::kNotAsked;
+  if (SSL_waiting_for_async(ssl_) == 1) {
+    const ossl::ErrorQueueKeeper errors;
+    // The handshake is not to go on to its expensive part: nobody will read its answer.
+    SSL_set_cert_cb(ssl_, cert_trampoline, nullptr);
+    SSL_do_handshake(ssl_);
+    if (!context->has(Slot::kCert)) SSL_set_cert_cb(ssl_, nullptr, nullptr);
+  }
+  lookup.reset();
+  closing = false;
+  wake_waiters(env);
+}
+
+void Connection::defer_exception(bind::Environment& env, napi_value exception) noexcept {
+  // Only an object can be referenced: anything else is boxed in one.
+  napi_value box = nullptr;
+  if (napi_create_object(env.env(), &box) != napi_ok) return;
+  if (napi_set_element(env.env(), box, 0, exception) != napi_ok) return;
+  if (exception_ != nullptr) napi_delete_reference(env.env(), std::exchange(exception_, nullptr));
+  napi_create_reference(env.env(), box, 1, &exception_);
+}
+
+void Connection::throw_deferred(bind::Environment& env) {
+  if (exception_ == nullptr) return;
+  napi_ref reference = std::exchange(exception_, nullptr);
+  napi_value box = nullptr;
+  napi_value exception = nullptr;
+  const napi_status status = napi_get_reference_value(env.env(), reference, &box);
+  napi_delete_reference(env.env(), reference);
+  bind::check(status);
+  bind::check(napi_get_element(env.env(), box, 0, &exception));
+  bind::check(napi_throw(env.env(), exception));
+  throw bind::Pending{};
+}
+
+}  // namespace session

@@ -1,0 +1,116 @@
+// What the session layer attaches to each SSL_CTX (the callbacks) and to each SSL (the question its handshake waits
+// on).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <vector>
+
+#include "openssl/types.h"
+#include "session/mailbox.h"
+
+namespace session {
+
+enum class Slot : uint32_t { kNew, kRemove, kGet, kKeylog, kCert };
+inline constexpr size_t kSlots = 5;
+
+// Attached to an SSL_CTX for its whole life; events keep it longer, so that they find the callback that they are for.
+//
+// The functions are held weakly here and strongly by the JavaScript object of the SSL_CTX: a callback that refers to
+// its own context would otherwise keep both alive for ever.
+class Context {
+ public:
+  Context(std::shared_ptr<Mailbox> mailbox, SSL_CTX* ctx)
+      : mailbox(std::move(mailbox)), serial(ossl::serial_of(ctx)), address_(ctx) {}
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  static std::shared_ptr<Context> attach(std::shared_ptr<Mailbox> mailbox, SSL_CTX* ctx);
+  // The state of a context made by SSL_CTX_new of this binding. Safe on any thread.
+  static const std::shared_ptr<Context>& of(const SSL_CTX* ctx);
+
+  // On the environment's thread only.
+  void set_callback(bind::Environment& env, bind::Handle& handle, Slot slot, napi_value function);
+  // The function, or null when none is set or it was collected together with its context's JavaScript object.
+  napi_value callback(bind::Environment& env, Slot slot) const;
+  bool has(Slot slot) const { return callbacks_.at(static_cast<size_t>(slot)) != nullptr; }
+  // The JavaScript object of the context; a dead one when the context is gone.
+  napi_value object(bind::Environment& env) const;
+
+  const std::shared_ptr<Mailbox> mailbox;
+  const uint64_t serial;
+  // What a server selects from, in order of preference, in ALPN's wire format.
+  std::vector<unsigned char> alpn_protocols;
+
+ private:
+  const SSL_CTX* const address_;
+  std::array<napi_ref, kSlots> callbacks_{};
+};
+
+// What a paused handshake asked and JavaScript has to answer.
+struct Lookup {
+  std::vector<unsigned char> id;
+  bool answered = false;
+  // There is no fibre to pause: the answer must be there when the callback returns.
+  bool synchronous = false;
+  ossl::SslSessionPointer answer;
+};
+
+// Attached to an SSL for its whole life; events and promises keep it longer.
+class Connection {
+ public:
+  Connection(std::shared_ptr<Context> context, SSL* ssl)
+      : context(std::move(context)), ssl_(ssl), address_(ssl), serial_(ossl::serial_of(ssl)) {}
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  static std::shared_ptr<Connection> attach(SSL* ssl);
+  // The state of a connection made by SSL_new of this binding. Safe on the connection's own thread.
+  static const std::shared_ptr<Connection>& of(const SSL* ssl);
+
+  // Null once OpenSSL has freed it.
+  SSL* ssl() const { return ssl_; }
+  // The JavaScript object of the connection; a dead one when the connection is gone.
+  napi_value object(bind::Environment& env) const;
+
+  bool waiting() const { return (lookup && !lookup->answered) || cert == Cert::kAsked; }
+  // Tells whoever awaits SSL_waiting_session that calling again makes sense.
+  void wake_waiters(bind::Environment& env) noexcept;
+  // A promise that is resolved when nothing is awaited any more.
+  napi_value wait(bind::Environment& env);
+
+  // Ends a handshake that is paused, without an answer. OpenSSL frees no paused job, so every path that frees or resets
+  // the connection comes by here first. On the thread that started the job.
+  void unwind(bind::Environment& env) noexcept;
+
+  // Keeps an exception for the next call that drives this connection.
+  void defer_exception(bind::Environment& env, napi_value exception) noexcept;
+  // Throws what was kept.
+  void throw_deferred(bind::Environment& env);
+
+  // The context whose session callbacks and cache this connection uses, whatever context SNI switches to.
+  const std::shared_ptr<Context> context;
+
+  std::shared_ptr<Lookup> lookup;
+  enum class Cert { kNotAsked, kAsked, kAccepted, kRefused } cert = Cert::kNotAsked;
+  // OpenSSL is inside a call with this connection.
+  bool busy = false;
+  // Being unwound: every question is answered with no.
+  bool closing = false;
+  // Where a fibre reads to and writes from: it may outlive the JavaScript call that started it.
+  std::vector<unsigned char> read_buffer;
+  std::vector<unsigned char> write_buffer;
+
+ private:
+  SSL* ssl_;
+  const SSL* const address_;
+  const uint64_t serial_;
+  std::vector<napi_deferred> waiters_;
+  napi_ref exception_ = nullptr;
+
+  friend struct ConnectionSlot;
+};
+
+}  // namespace session

@@ -1,0 +1,16 @@
+// The functions of the session layer, ready to be registered: everything whose call may fire or set a callback, drive a
+// handshake, or tie a session to a context.
+#pragma once
+
+#include <span>
+
+#include "bind/function.h"
+
+namespace session {
+
+// SSL_CTX_new and the setters and getters of callbacks.
+std::span<const bind::Function> callback_functions();
+// Inline connections: SSL_new, the handshake, records, and the sessions of a connection.
+std::span<const bind::Function> inline_functions();
+
+}  // namespace session

@@ -1,0 +1,84 @@
+#include "session/trampolines.h"
+
+#include <openssl/async.h>
+
+#include "session/events.h"
+
+namespace session {
+
+int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
+  const auto& connection = Connection::of(ssl);
+  connection->context->mailbox->push(std::make_unique<NewEvent>(connection, session));
+  // The reference is the event's now, whatever JavaScript will answer.
+  return 1;
+}
+
+void remove_trampoline(SSL_CTX* ctx, SSL_SESSION* session) noexcept {
+  const auto& context = Context::of(ctx);
+  context->mailbox->push(std::make_unique<RemoveEvent>(context, session));
+}
+
+SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* copy) noexcept {
+  // A copy of the pointer: the connection's slot may go while the handshake is paused.
+  const std::shared_ptr<Connection> connection = Connection::of(ssl);
+  // Whatever JavaScript decided about its own reference, the one in the answer is for OpenSSL.
+  *copy = 0;
+  if (connection->closing) return nullptr;
+
+  const auto lookup = std::make_shared<Lookup>();
+  lookup->id.assign(id, id + length);
+  lookup->synchronous = ASYNC_get_current_job() == nullptr;
+  connection->lookup = lookup;
+
+  Mailbox& mailbox = *connection->context->mailbox;
+  mailbox.push(std::make_unique<GetEvent>(connection, lookup));
+  if (lookup->synchronous) {
+    // Not on a fibre and under no lock of OpenSSL's, on the thread of the JavaScript call that drives the handshake.
+    napi_value exception = mailbox.deliver_now();
+    if (exception != nullptr) connection->defer_exception(*mailbox.environment(), exception);
+  } else {
+    while (!lookup->answered && ASYNC_pause_job() == 1) {
+    }
+  }
+  connection->lookup.reset();
+  return lookup->answer.release();
+}
+
+void keylog_trampoline(const SSL* ssl, const char* line) noexcept {
+  const auto& connection = Connection::of(ssl);
+  const auto& context = Context::of(SSL_get_SSL_CTX(ssl));
+  context->mailbox->push(std::make_unique<KeylogEvent>(connection, context, line));
+}
+
+int cert_trampoline(SSL* ssl, void*) noexcept {
+  const auto& connection = Connection::of(ssl);
+  if (connection->closing) return 0;
+  switch (connection->cert) {
+    case Connection::Cert::kNotAsked:
+      connection->cert = Connection::Cert::kAsked;
+      connection->context->mailbox->push(std::make_unique<CertEvent>(connection));
+      return -1;
+    case Connection::Cert::kAsked:
+      return -1;
+    case Connection::Cert::kAccepted:
+      connection->cert = Connection::Cert::kNotAsked;
+      return 1;
+    case Connection::Cert::kRefused:
+      connection->cert = Connection::Cert::kNotAsked;
+      return 0;
+  }
+  return 0;
+}
+
+int alpn_trampoline(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
+                    unsigned int offered_length, void* context) noexcept {
+  const auto& protocols = static_cast<const Context*>(context)->alpn_protocols;
+  unsigned char* selected = nullptr;
+  const int result = SSL_select_next_proto(&selected, out_length, protocols.data(),
+                                           static_cast<unsigned int>(protocols.size()), offered, offered_length);
+  if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = selected;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+}  // namespace session

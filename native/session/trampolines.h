@@ -1,0 +1,24 @@
+// The C callbacks that are installed into SSL_CTX. Each takes the references it needs, puts one event into the mailbox
+// and returns (or pauses the handshake): none calls JavaScript, takes a lock of ours that JavaScript could hold, or
+// throws.
+#pragma once
+
+#include <openssl/ssl.h>
+
+namespace session {
+
+// @see SSL_CTX_sess_set_new_cb(3)
+int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept;
+// @see SSL_CTX_sess_set_remove_cb(3)
+void remove_trampoline(SSL_CTX* ctx, SSL_SESSION* session) noexcept;
+// @see SSL_CTX_sess_set_get_cb(3), ASYNC_pause_job(3)
+SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* copy) noexcept;
+// @see SSL_CTX_set_keylog_callback(3)
+void keylog_trampoline(const SSL* ssl, const char* line) noexcept;
+// @see SSL_CTX_set_cert_cb(3)
+int cert_trampoline(SSL* ssl, void* unused) noexcept;
+// `context` is the Context of the SSL_CTX. @see SSL_CTX_set_alpn_select_cb(3)
+int alpn_trampoline(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
+                    unsigned int offered_length, void* context) noexcept;
+
+}  // namespace session
