@@ -132,13 +132,13 @@ export const SSL_VERIFY_POST_HANDSHAKE: number = constant('SSL_VERIFY_POST_HANDS
 
 /** SSL 3.0: broken, and missing from most builds of libssl. @see SSL_CTX_set_min_proto_version(3) */
 export const SSL3_VERSION: number = constant('SSL3_VERSION')
-/** TLS 1.0. @see SSL_CTX_set_min_proto_version(3) */
+/** The protocol TLS 1.0. @see SSL_CTX_set_min_proto_version(3) */
 export const TLS1_VERSION: number = constant('TLS1_VERSION')
-/** TLS 1.1. @see SSL_CTX_set_min_proto_version(3) */
+/** The protocol TLS 1.1. @see SSL_CTX_set_min_proto_version(3) */
 export const TLS1_1_VERSION: number = constant('TLS1_1_VERSION')
-/** TLS 1.2. @see SSL_CTX_set_min_proto_version(3) */
+/** The protocol TLS 1.2. @see SSL_CTX_set_min_proto_version(3) */
 export const TLS1_2_VERSION: number = constant('TLS1_2_VERSION')
-/** TLS 1.3. @see SSL_CTX_set_min_proto_version(3) */
+/** The protocol TLS 1.3. @see SSL_CTX_set_min_proto_version(3) */
 export const TLS1_3_VERSION: number = constant('TLS1_3_VERSION')
 
 // File types

@@ -55,7 +55,8 @@ export const SSL_OP_NO_DTLS_MASK: number = constant('SSL_OP_NO_DTLS_MASK')
 /** Servers choose the suite by their own order, not by the client's. @see SSL_CTX_set_options(3) */
 export const SSL_OP_CIPHER_SERVER_PREFERENCE: number = constant('SSL_OP_CIPHER_SERVER_PREFERENCE')
 /**
- * The same bit as `SSL_OP_CIPHER_SERVER_PREFERENCE`, named for what it decides since: suites and groups. Absent from 3.5 and before.
+ * The same bit as `SSL_OP_CIPHER_SERVER_PREFERENCE`, named for what it decides since: suites and groups. Absent from
+ * 3.5 and before.
  * @see SSL_CTX_set_options(3)
  */
 export const SSL_OP_SERVER_PREFERENCE: number | undefined = optionalConstant('SSL_OP_SERVER_PREFERENCE')

@@ -254,11 +254,17 @@ export const X509_V_ERR_CRL_VERIFY_FAILED: number | undefined = optionalConstant
 export const X509_V_ERR_EMPTY_AUTHORITY_KEY_IDENTIFIER: number | undefined = optionalConstant(
   'X509_V_ERR_EMPTY_AUTHORITY_KEY_IDENTIFIER',
 )
-/** An identifier of the issuer's key has only one of name and serial number. Absent from 3.6 and before. @see X509_STORE_CTX_get_error(3) */
+/**
+ * An identifier of the issuer's key has only one of name and serial number. Absent from 3.6 and before.
+ * @see X509_STORE_CTX_get_error(3)
+ */
 export const X509_V_ERR_AKID_ISSUER_SERIAL_NOT_PAIRED: number | undefined = optionalConstant(
   'X509_V_ERR_AKID_ISSUER_SERIAL_NOT_PAIRED',
 )
-/** A revocation list claims to be for two kinds of certificates only. Absent from 3.6 and before. @see X509_STORE_CTX_get_error(3) */
+/**
+ * A revocation list claims to be for two kinds of certificates only. Absent from 3.6 and before.
+ * @see X509_STORE_CTX_get_error(3)
+ */
 export const X509_V_ERR_IDP_ONLY_USER_CA_ATTR_EXCLUSIVE: number | undefined = optionalConstant(
   'X509_V_ERR_IDP_ONLY_USER_CA_ATTR_EXCLUSIVE',
 )
