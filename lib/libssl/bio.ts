@@ -15,8 +15,8 @@ export const BIO_s_mem = fn<() => BIO_METHOD>('BIO_s_mem')
 export const BIO_new = fn<(method: BIO_METHOD) => BIO | null>('BIO_new')
 
 /**
- * Creates a read-only BIO over a copy of `bytes`, for the `PEM_read_bio_*` functions. Once read to its end it answers
- * 0, not -1. Null when memory is short.
+ * Creates a BIO that holds a copy of `bytes`, for the `PEM_read_bio_*` functions. Once read to its end it answers 0,
+ * not -1. Null when memory is short.
  * @see BIO_new_mem_buf(3)
  */
 export const BIO_new_mem_buf = fn<(bytes: Uint8Array) => BIO | null>('BIO_new_mem_buf')
@@ -42,8 +42,7 @@ export const BIO_free = fn<(bio: BIO | null) => number>('BIO_free')
 export const BIO_read = fn<(bio: BIO, buffer: Uint8Array) => number>('BIO_read')
 
 /**
- * Appends `bytes`. Returns the number of bytes taken, which for memory is all of them; -1 or -2 on failure, as for a
- * BIO made by `BIO_new_mem_buf`.
+ * Appends `bytes`. Returns the number of bytes taken, which for memory is all of them; less than 1 on failure.
  * @see BIO_write(3)
  */
 export const BIO_write = fn<(bio: BIO, bytes: Uint8Array) => number>('BIO_write')
@@ -73,7 +72,7 @@ export const BIO_wpending = fn<(bio: BIO) => number>('BIO_wpending')
 export const BIO_eof = fn<(bio: BIO) => number>('BIO_eof')
 
 /**
- * Empties a memory BIO, or rewinds one made by `BIO_new_mem_buf` to its start. Returns 1.
+ * Throws away what the BIO holds. Returns 1.
  * @see BIO_reset(3)
  */
 export const BIO_reset = fn<(bio: BIO) => number>('BIO_reset')

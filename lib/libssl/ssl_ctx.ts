@@ -327,6 +327,13 @@ export const SSL_CTX_set_alpn_select_protos = fn<(ctx: SSL_CTX, protocols: Uint8
 )
 
 /**
+ * 1 makes a server agree to whatever host name a client asks for, which is what lets libssl keep the name in a TLS 1.2
+ * session and report it on resumed connections; 0 is the default. An addition of this package: C sets a callback here.
+ * @see SSL_CTX_set_tlsext_servername_callback(3)
+ */
+export const SSL_CTX_set_servername_accept = fn<(ctx: SSL_CTX, on: number) => void>('SSL_CTX_set_servername_accept')
+
+/**
  * 1 makes shutdowns quiet: no close_notify is sent or awaited, and sessions are still counted as cleanly closed. 0 is
  * the default.
  * @see SSL_CTX_set_quiet_shutdown(3)

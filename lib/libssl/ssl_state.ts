@@ -249,6 +249,13 @@ export const SSL_get1_peer_certificate = fn<(ssl: SSL) => X509 | null>('SSL_get1
 export const SSL_get_peer_cert_chain = fn<(ssl: SSL) => X509[] | null>('SSL_get_peer_cert_chain')
 
 /**
+ * The chain that verification built, from the peer's certificate to the trusted root. Call it after the handshake; each
+ * certificate is owned by the caller. `null` when nothing was verified or verification failed.
+ * @see SSL_get0_verified_chain(3)
+ */
+export const SSL_get0_verified_chain = fn<(ssl: SSL) => X509[] | null>('SSL_get0_verified_chain')
+
+/**
  * Returns the certificate shown to the peer, borrowed from the connection, or null. Before the handshake has chosen,
  * the one set last.
  * @see SSL_get_certificate(3)
@@ -299,6 +306,13 @@ export const SSL_clear_options = fn<(ssl: SSL, options: number) => number>('SSL_
  * @see SSL_get_options(3)
  */
 export const SSL_get_options = fn<(ssl: SSL) => number>('SSL_get_options')
+
+/**
+ * Bounds the plaintext of one record that this connection sends, in bytes: 512 to 16384. Returns 1, or 0 when out of
+ * these bounds.
+ * @see SSL_set_max_send_fragment(3)
+ */
+export const SSL_set_max_send_fragment = fn<(ssl: SSL, size: number) => number>('SSL_set_max_send_fragment')
 
 /**
  * Adds `SSL_MODE_*` bits to this connection's mode. Returns the new mode.

@@ -16,6 +16,13 @@ Environment::Environment(napi_env env) : env_(env) {
   check(napi_create_reference(env, holder, 1, &retain_key_));
 }
 
+Environment::~Environment() {
+  napi_delete_reference(env_, retain_key_);
+  for (napi_ref reference : constructors_) {
+    if (reference != nullptr) napi_delete_reference(env_, reference);
+  }
+}
+
 Environment& Environment::of(napi_env env) {
   void* data = nullptr;
   check(napi_get_instance_data(env, &data));

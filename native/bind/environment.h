@@ -23,7 +23,7 @@ inline constexpr size_t kMaxTypes = 16;
 class Environment {
  public:
   explicit Environment(napi_env env);
-  virtual ~Environment() = default;
+  virtual ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 

@@ -42,8 +42,9 @@ std::optional<Octets> export_keying_material(SSL* ssl, size_t size, std::string 
 }
 
 // Each certificate with a reference of its own.
-napi_value peer_chain(Environment& env, SSL* ssl) {
-  STACK_OF(X509)* const chain = SSL_get_peer_cert_chain(ssl);
+template <STACK_OF(X509) * (*Get)(const SSL*)>
+napi_value chain_of(Environment& env, SSL* ssl) {
+  STACK_OF(X509)* const chain = Get(ssl);
   if (chain == nullptr) return bind::null(env);
   napi_value result = nullptr;
   bind::check(napi_create_array(env.env(), &result));
@@ -88,8 +89,6 @@ constexpr bind::Function kFunctions[] = {
     OSSL_FUNCTION(SSL_CIPHER_get_protocol_id),
 
     OSSL_FUNCTION(SSL_session_reused),
-    define("SSL_set_session",
-           [](SSL* ssl, bind::Nullable<SSL_SESSION> session) { return SSL_set_session(ssl, session.pointer); }),
     define("SSL_has_matching_session_id",
            [](const SSL* ssl, Bytes id) {
              return SSL_has_matching_session_id(ssl, id.data, static_cast<unsigned int>(id.size));
@@ -123,7 +122,8 @@ constexpr bind::Function kFunctions[] = {
     OSSL_FUNCTION(SSL_get_verify_result),
     define<&peer_certificate>("SSL_get_peer_certificate"),
     define<&peer_certificate>("SSL_get1_peer_certificate"),
-    define<&peer_chain>("SSL_get_peer_cert_chain"),
+    define<&chain_of<SSL_get_peer_cert_chain>>("SSL_get_peer_cert_chain"),
+    define<&chain_of<SSL_get0_verified_chain>>("SSL_get0_verified_chain"),
     OSSL_BORROWED(SSL_get_certificate),
 
     OSSL_FUNCTION(SSL_set_options),
@@ -132,6 +132,7 @@ constexpr bind::Function kFunctions[] = {
     OSSL_MACRO(SSL_set_mode, long, (SSL * ssl, long mode), (ssl, mode)),
     OSSL_MACRO(SSL_clear_mode, long, (SSL * ssl, long mode), (ssl, mode)),
     OSSL_MACRO(SSL_get_mode, long, (SSL * ssl), (ssl)),
+    OSSL_MACRO(SSL_set_max_send_fragment, long, (SSL * ssl, long size), (ssl, size)),
     OSSL_MACRO(SSL_set_min_proto_version, long, (SSL * ssl, int version), (ssl, version)),
     OSSL_MACRO(SSL_set_max_proto_version, long, (SSL * ssl, int version), (ssl, version)),
     OSSL_FUNCTION(SSL_set_cipher_list),

@@ -13,6 +13,10 @@ using bind::OptionalString;
 // Records verification errors and goes on: SSL_get_verify_result(3) tells afterwards.
 int verify_and_continue(int, X509_STORE_CTX*) { return 1; }
 
+// Agrees to every name. Without an answer of this kind OpenSSL does not keep the name in the session (TLS 1.2), and a
+// resumed connection has none.
+int accept_servername(SSL*, int*, void*) { return SSL_TLSEXT_ERR_OK; }
+
 std::optional<Octets> get_ticket_keys(SSL_CTX* ctx) {
   // Asked for its length first: it differs between versions.
   const long size = SSL_CTX_get_tlsext_ticket_keys(ctx, nullptr, 0);
@@ -72,6 +76,11 @@ constexpr bind::Function kFunctions[] = {
     define("SSL_CTX_set_alpn_protos",
            [](SSL_CTX* ctx, Bytes wire) {
              return SSL_CTX_set_alpn_protos(ctx, wire.data, static_cast<unsigned int>(wire.size));
+           }),
+    define("SSL_CTX_set_servername_accept",
+           [](SSL_CTX* ctx, int on) {
+             auto* const callback = on != 0 ? accept_servername : nullptr;
+             SSL_CTX_set_tlsext_servername_callback(ctx, callback);
            }),
     OSSL_FUNCTION(SSL_CTX_set_quiet_shutdown),
     OSSL_FUNCTION(SSL_CTX_get_quiet_shutdown),

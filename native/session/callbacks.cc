@@ -45,15 +45,12 @@ bool is_protocol_list(const bind::Bytes& wire) {
   return wire.size > 0 && at == wire.size;
 }
 
-void set_alpn_select_protos(SSL_CTX* ctx, const std::optional<bind::Bytes>& wire) {
-  Context& context = *Context::of(ctx);
-  if (!wire) {
-    SSL_CTX_set_alpn_select_cb(ctx, nullptr, nullptr);
-    return;
-  }
-  if (!is_protocol_list(*wire)) bind::wrong_value(1, "a list of protocols in ALPN's wire format");
-  context.alpn_protocols.assign(wire->data, wire->data + wire->size);
-  SSL_CTX_set_alpn_select_cb(ctx, alpn_trampoline, &context);
+// Like SSL_CTX_set_alpn_protos(3), 0 is success.
+int set_alpn_select_protos(SSL_CTX* ctx, std::optional<bind::Bytes> wire) {
+  if (wire && !is_protocol_list(*wire)) return 1;
+  if (wire) Context::of(ctx)->alpn_protocols.assign(wire->data, wire->data + wire->size);
+  SSL_CTX_set_alpn_select_cb(ctx, wire ? alpn_trampoline : nullptr, Context::slot(ctx));
+  return 0;
 }
 
 constexpr bind::Function kFunctions[] = {
@@ -85,15 +82,14 @@ constexpr bind::Function kFunctions[] = {
     define("SSL_CTX_set_cert_cb",
            [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
              set_callback<Slot::kCert>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_set_cert_cb(c, on ? cert_trampoline : nullptr, nullptr);
+               SSL_CTX_set_cert_cb(c, on ? cert_trampoline : nullptr, Context::slot(c));
              });
            }),
     define<&get_callback<Slot::kNew>>("SSL_CTX_sess_get_new_cb"),
     define<&get_callback<Slot::kRemove>>("SSL_CTX_sess_get_remove_cb"),
     define<&get_callback<Slot::kGet>>("SSL_CTX_sess_get_get_cb"),
     define<&get_callback<Slot::kKeylog>>("SSL_CTX_get_keylog_callback"),
-    define("SSL_CTX_set_alpn_select_protos",
-           [](SSL_CTX* ctx, std::optional<bind::Bytes> wire) { set_alpn_select_protos(ctx, wire); }),
+    define<&set_alpn_select_protos>("SSL_CTX_set_alpn_select_protos"),
     // Tied to the context before OpenSSL links it into the context's list.
     define("SSL_CTX_add_session",
            [](SSL_CTX* ctx, Ref<SSL_SESSION> session) {

@@ -312,7 +312,7 @@ void CertEvent::deliver(Environment& env) {
   try {
     napi_value undefined = nullptr;
     check(napi_get_undefined(env.env(), &undefined));
-    napi_value function = connection_->context->callback(env, Slot::kCert);
+    napi_value function = context_->callback(env, Slot::kCert);
     napi_value result = function != nullptr ? call(env, function, connection_->object(env)) : undefined;
     if (!settlement->wanted()) return;
     if (napi_value then = then_of(env, result)) {

@@ -59,11 +59,13 @@ class KeylogEvent final : public Event {
 // A handshake waits for the application to choose certificates.
 class CertEvent final : public Event {
  public:
-  explicit CertEvent(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+  CertEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Context> context)
+      : connection_(std::move(connection)), context_(std::move(context)) {}
   void deliver(bind::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;
+  std::shared_ptr<Context> context_;
 };
 
 // Throws ERR_WRONG_CONTEXT when the session belongs to another context than `serial`; from then on it belongs to this.

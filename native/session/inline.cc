@@ -189,6 +189,14 @@ void set_bio(Ref<SSL> ssl, NullableRef<BIO> rbio, NullableRef<BIO> wbio) {
 
 // --- Sessions of a connection ---------------------------------------------------------------------------------------
 
+// OpenSSL looks into the session all through a handshake and after it, and would find another or none.
+int set_session(SSL* ssl, bind::Nullable<SSL_SESSION> session) {
+  if (!SSL_in_before(ssl)) {
+    throw Error(ErrorKind::kError, "ERR_SSL_BUSY", "a session can be set only before the handshake begins");
+  }
+  return SSL_set_session(ssl, session.pointer);
+}
+
 Borrowed<SSL_SESSION> borrowed_session(Environment& env, Ref<SSL> ssl) {
   SSL_SESSION* const session = SSL_get0_session(ssl.pointer);
   if (session != nullptr) {
@@ -234,6 +242,7 @@ constexpr bind::Function kFunctions[] = {
     define<&write_early_data>("SSL_write_early_data"),
     define("SSL_shutdown", [](Environment& env, Ref<SSL> ssl) { return drive(env, ssl, SSL_shutdown); }),
     define("SSL_waiting_session", [](Environment& env, SSL* ssl) { return Connection::of(ssl)->wait(env); }),
+    define<&set_session>("SSL_set_session"),
     define<&borrowed_session>("SSL_get_session"),
     define<&borrowed_session>("SSL_get0_session"),
     define<&owned_session>("SSL_get1_session"),

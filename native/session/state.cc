@@ -47,8 +47,8 @@ std::shared_ptr<Context> Context::attach(std::shared_ptr<Mailbox> mailbox, SSL_C
   return context;
 }
 
-const std::shared_ptr<Context>& Context::of(const SSL_CTX* ctx) {
-  return *static_cast<std::shared_ptr<Context>*>(SSL_CTX_get_ex_data(ctx, ContextSlot::index()));
+std::shared_ptr<Context>* Context::slot(const SSL_CTX* ctx) {
+  return static_cast<std::shared_ptr<Context>*>(SSL_CTX_get_ex_data(ctx, ContextSlot::index()));
 }
 
 Context::~Context() {
@@ -147,9 +147,12 @@ void Connection::unwind(bind::Environment& env) noexcept {
   if (SSL_waiting_for_async(ssl_) == 1) {
     const ossl::ErrorQueueKeeper errors;
     // The handshake is not to go on to its expensive part: nobody will read its answer.
-    SSL_set_cert_cb(ssl_, cert_trampoline, nullptr);
+    SSL_set_cert_cb(
+        ssl_, [](SSL*, void*) { return 0; }, nullptr);
     SSL_do_handshake(ssl_);
-    if (!context->has(Slot::kCert)) SSL_set_cert_cb(ssl_, nullptr, nullptr);
+    SSL_CTX* const certificates = SSL_get_SSL_CTX(ssl_);
+    const bool asks = Context::of(certificates)->has(Slot::kCert);
+    SSL_set_cert_cb(ssl_, asks ? cert_trampoline : nullptr, Context::slot(certificates));
   }
   lookup.reset();
   closing = false;

@@ -28,7 +28,9 @@ class Context {
 
   static std::shared_ptr<Context> attach(std::shared_ptr<Mailbox> mailbox, SSL_CTX* ctx);
   // The state of a context made by SSL_CTX_new of this binding. Safe on any thread.
-  static const std::shared_ptr<Context>& of(const SSL_CTX* ctx);
+  static const std::shared_ptr<Context>& of(const SSL_CTX* ctx) { return *slot(ctx); }
+  // Where an SSL_CTX keeps it, for callbacks that are handed a pointer.
+  static std::shared_ptr<Context>* slot(const SSL_CTX* ctx);
 
   // On the environment's thread only.
   void set_callback(bind::Environment& env, bind::Handle& handle, Slot slot, napi_value function);

@@ -50,13 +50,13 @@ void keylog_trampoline(const SSL* ssl, const char* line) noexcept {
   context->mailbox->push(std::make_unique<KeylogEvent>(connection, context, line));
 }
 
-int cert_trampoline(SSL* ssl, void*) noexcept {
+int cert_trampoline(SSL* ssl, void* context) noexcept {
   const auto& connection = Connection::of(ssl);
-  if (connection->closing) return 0;
   switch (connection->cert) {
     case Connection::Cert::kNotAsked:
       connection->cert = Connection::Cert::kAsked;
-      connection->context->mailbox->push(std::make_unique<CertEvent>(connection));
+      connection->context->mailbox->push(
+          std::make_unique<CertEvent>(connection, *static_cast<std::shared_ptr<Context>*>(context)));
       return -1;
     case Connection::Cert::kAsked:
       return -1;
@@ -72,7 +72,7 @@ int cert_trampoline(SSL* ssl, void*) noexcept {
 
 int alpn_trampoline(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                     unsigned int offered_length, void* context) noexcept {
-  const auto& protocols = static_cast<const Context*>(context)->alpn_protocols;
+  const auto& protocols = (*static_cast<const std::shared_ptr<Context>*>(context))->alpn_protocols;
   unsigned char* selected = nullptr;
   const int result = SSL_select_next_proto(&selected, out_length, protocols.data(),
                                            static_cast<unsigned int>(protocols.size()), offered, offered_length);

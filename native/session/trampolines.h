@@ -15,9 +15,10 @@ void remove_trampoline(SSL_CTX* ctx, SSL_SESSION* session) noexcept;
 SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* copy) noexcept;
 // @see SSL_CTX_set_keylog_callback(3)
 void keylog_trampoline(const SSL* ssl, const char* line) noexcept;
-// @see SSL_CTX_set_cert_cb(3)
-int cert_trampoline(SSL* ssl, void* unused) noexcept;
-// `context` is the Context of the SSL_CTX. @see SSL_CTX_set_alpn_select_cb(3)
+// @see SSL_CTX_set_cert_cb(3); `context` is the slot of the SSL_CTX that the certificates come from, as Context::of()
+// refers to it.
+int cert_trampoline(SSL* ssl, void* context) noexcept;
+// `context` as above. @see SSL_CTX_set_alpn_select_cb(3)
 int alpn_trampoline(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                     unsigned int offered_length, void* context) noexcept;
 
