@@ -29,10 +29,13 @@
       'OPENSSL_SESSION_EXPECTED_VERSION="<!(node native/configure.mjs version --root=<(openssl_root))"',
     ],
     'cflags!': ['-Wno-unused-parameter'],
+    # -g1: enough for valgrind and gdb to name source lines.
     # -iquote, not -I: <openssl/types.h> must never find a file of native/openssl/.
-    'cflags': ['-iquote', '<(module_root_dir)/native', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden'],
+    'cflags': ['-iquote', '<(module_root_dir)/native', '-Wall', '-Wextra', '-Werror', '-fvisibility=hidden', '-g1'],
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-fvisibility-inlines-hidden'],
+    # libcrypto keeps pointers to functions of the addon. Node unloads an addon with the last thread that uses it.
+    'conditions': [['OS=="linux"', { 'ldflags': ['-Wl,-z,nodelete'] }]],
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++20',
       'GCC_ENABLE_CPP_EXCEPTIONS': 'YES',
