@@ -1,0 +1,112 @@
+// Runs tests under valgrind's memcheck and fails when our code, or OpenSSL called by it, touches memory it must not, uses
+// memory it has not written, or loses memory for good. Which tests: those that exercise the addon most, below.
+//
+//   node scripts/valgrind.mjs [build/test/some.test.js ...]
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { hasProgram, installCommand } from '../native/toolchain.mjs'
+
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
+
+const representative = ['libssl/exports']
+
+/** What valgrind calls ours: a fault counts if any of these is on one of its stacks. */
+const ours = /openssl_session\.node|\/lib(ssl|crypto)\.so/
+
+const valgrindFlags = [
+  '--tool=memcheck',
+  '--leak-check=full',
+  '--show-leak-kinds=definite',
+  '--errors-for-leak-kinds=definite',
+  // Deep enough to get from an allocation inside OpenSSL to the frame of ours that asked for it.
+  '--num-callers=50',
+  '--keep-debuginfo=yes',
+  '--fair-sched=yes',
+  '--xml=yes',
+]
+const suppressions = join('test', 'support', 'valgrind.supp')
+
+// Mocha is told everything here: with its own configuration it would start Node a second time, outside valgrind.
+const mocha = [join('node_modules', 'mocha', 'bin', 'mocha.js'), '--no-config', '--timeout', '0', '--reporter', 'dot']
+
+/** Runs one test file. Resolves with mocha's exit code; the faults are in `report`. */
+function memcheck(file, report) {
+  const flags = [...valgrindFlags, `--xml-file=${report}`]
+  if (existsSync(suppressions)) flags.push(`--suppressions=${suppressions}`)
+  const child = spawn('valgrind', [...flags, process.execPath, '--expose-gc', ...mocha, file], { stdio: 'inherit' })
+  return new Promise((resolve, reject) => {
+    child.on('error', reject)
+    child.on('exit', (code, signal) => resolve(signal ?? code))
+  })
+}
+
+const text = (xml, tag) => decode(xml.match(new RegExp(`<${tag}>(.*?)</${tag}>`, 's'))?.[1] ?? '')
+const decode = (xml) => xml.replace(/&(lt|gt|quot|apos|amp);/g, (_, name) => entities[name])
+const entities = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' }
+
+/** The faults in valgrind's report; null when it has no end, because the process crashed. */
+function readFaults(report) {
+  const xml = readFileSync(report, 'utf8')
+  if (!xml.includes('</valgrindoutput>')) return null
+  return [...xml.matchAll(/<error>(.*?)<\/error>/gs)].map(([, error]) => ({
+    what: text(error, 'what') || text(text(error, 'xwhat'), 'text'),
+    parts: [...error.matchAll(/<auxwhat>(.*?)<\/auxwhat>|<stack>(.*?)<\/stack>/gs)].map(([, note, stack]) =>
+      note ? decode(note) : [...stack.matchAll(/<frame>(.*?)<\/frame>/gs)].map(([, frame]) => readFrame(frame)),
+    ),
+  }))
+}
+
+function readFrame(frame) {
+  const [object, file] = [text(frame, 'obj'), text(frame, 'file')]
+  return {
+    object,
+    label: `${text(frame, 'fn') || '?'} (${file ? `${file}:${text(frame, 'line')}` : basename(object)})`,
+  }
+}
+
+const isOurs = ({ parts }) => parts.some((part) => Array.isArray(part) && part.some(({ object }) => ours.test(object)))
+
+function print({ what, parts }) {
+  console.error(`\n${what}`)
+  for (const part of parts) {
+    if (!Array.isArray(part)) {
+      console.error(`  ${part}`)
+      continue
+    }
+    // What is far below the last frame of ours is V8 calling JavaScript, which helps nobody.
+    const shown = part.slice(0, Math.max(10, part.findLastIndex(({ object }) => ours.test(object)) + 3))
+    console.error(shown.map(({ label }) => `    ${label}`).join('\n'))
+  }
+}
+
+async function check(file) {
+  console.log(`memcheck: ${file}`)
+  const report = join('build', 'valgrind', `${basename(file, '.js')}.xml`)
+  const code = await memcheck(file, report)
+  const faults = readFaults(report)
+  if (faults === null) throw new Error(`${file} ended without valgrind's report (${code}).`)
+  const serious = faults.filter(isOurs)
+  serious.forEach(print)
+  const elsewhere = faults.length - serious.length
+  console.log(`  ${serious.length} faults in our code, ${elsewhere} in others', mocha ended with ${code}`)
+  return code === 0 && serious.length === 0
+}
+
+try {
+  if (!hasProgram('valgrind')) {
+    const command = installCommand([{ 'apt-get': 'valgrind', dnf: 'valgrind', apk: 'valgrind', brew: 'valgrind' }])
+    throw new Error(`valgrind is missing.${command ? ` Install it with:\n\n  ${command}\n` : ''}`)
+  }
+  mkdirSync(join('build', 'valgrind'), { recursive: true })
+  const chosen = process.argv.slice(2)
+  const files = chosen.length > 0 ? chosen : representative.map((name) => join('build', 'test', `${name}.test.js`))
+  const faulty = []
+  for (const file of files) if (!(await check(file))) faulty.push(file)
+  if (faulty.length > 0) throw new Error(`memcheck failed for ${faulty.join(', ')}`)
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
+}
