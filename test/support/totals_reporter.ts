@@ -1,0 +1,16 @@
+// Mocha's usual report, and the totals as JSON in the file named by the reporter option `output`, for .ci/run.
+
+import { writeFileSync } from 'node:fs'
+import Mocha from 'mocha'
+
+export default class TotalsReporter extends Mocha.reporters.Spec {
+  constructor(runner: Mocha.Runner, options: Mocha.MochaOptions) {
+    super(runner, options)
+    const output: unknown = options.reporterOptions?.output
+    if (typeof output !== 'string') throw new Error('totals_reporter needs --reporter-option output=FILE')
+    runner.once('end', () => {
+      const { passes = 0, failures = 0, pending = 0 } = runner.stats ?? {}
+      writeFileSync(output, JSON.stringify({ passed: passes, failed: failures, skipped: pending }))
+    })
+  }
+}
