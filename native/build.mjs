@@ -3,7 +3,7 @@
 //
 //   node native/build.mjs [--debug] [--openssl_root=DIR] [--openssl_static=true]
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -26,11 +26,12 @@ function nativeFiles() {
 
 /** Everything that makes the build files, as opposed to the sources, out of date when it changes. */
 function configuration(options) {
-  const ask = (question) =>
-    execFileSync(process.execPath, [join('native', 'configure.mjs'), question, `--root=${options.openssl_root}`], {
-      cwd: packageFolder,
-      encoding: 'utf8',
-    }).trim()
+  const ask = (question) => {
+    const args = [join('native', 'configure.mjs'), question, `--root=${options.openssl_root}`]
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { cwd: packageFolder, encoding: 'utf8' })
+    if (status !== 0) throw new Error(stderr.trim())
+    return stdout.trim()
+  }
   const recipe = ['binding.gyp', 'native/configure.mjs'].map((name) => readFileSync(join(packageFolder, name)))
   return {
     options,
@@ -105,7 +106,6 @@ export function buildNative(options) {
     const built = statSync(recordFile(options)).mtimeMs
     if (nativeFiles().every((file) => statSync(file).mtimeMs <= built)) return false
   }
-  requireTools(['compiler', 'make', 'python3'])
   const begin = new Date()
   if (!configured) runNodeGyp('configure', options)
   runNodeGyp('build', options)
@@ -118,7 +118,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const options = parseOptions(process.argv.slice(2))
     requireNode(engines.node)
-    requireTools(['pkg-config', 'headers'], { opensslRoot: options.openssl_root })
+    requireTools(['compiler', 'make', 'python3', 'pkg-config', 'headers'], { opensslRoot: options.openssl_root })
     if (!buildNative(options)) console.log('The addon is up to date.')
   } catch (error) {
     console.error(`\n${error.message}`)

@@ -42,9 +42,10 @@ function prune(outputs, sources) {
 try {
   requireNode(readJson('package.json').engines.node)
   const options = previousOptions()
-  requireTools(['make', 'python3', 'pkg-config', 'headers', 'openssl'], { opensslRoot: options.openssl_root })
+  requireTools(['compiler', 'make', 'python3', 'pkg-config', 'headers', 'openssl'], {
+    opensslRoot: options.openssl_root,
+  })
   if (!packagesAreCurrent()) {
-    requireTools(['compiler'])
     run('npm', ['ci', '--no-audit', '--no-fund', '--foreground-scripts'])
   }
   buildNative(options)
