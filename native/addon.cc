@@ -34,12 +34,12 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
 
     auto owner = std::make_unique<session::AddonEnvironment>(env);
     session::AddonEnvironment& environment = *owner;
-    const std::string_view trace = std::getenv("OPENSSL_SESSION_TRACE") ? std::getenv("OPENSSL_SESSION_TRACE") : "";
-    environment.trace = trace == "1";
+    const char* const trace = std::getenv("OPENSSL_SESSION_TRACE");
+    environment.trace = trace != nullptr && std::string_view(trace) == "1";
     bind::check(napi_set_instance_data(
         env, static_cast<bind::Environment*>(owner.get()),
         [](napi_env, void* data, void*) { delete static_cast<bind::Environment*>(data); }, nullptr));
-    owner.release();
+    static_cast<void>(owner.release());
 
     for (const bind::TypeInfo* type : ossl::handle_types()) environment.define_class(*type, exports);
     for (const auto functions :

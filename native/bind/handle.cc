@@ -30,7 +30,7 @@ static void wrap(Environment& env, const TypeInfo& type, const std::shared_ptr<H
   check(napi_type_tag_object(env.env(), object, &type.tag));
   auto owner = std::make_unique<std::shared_ptr<Handle>>(handle);
   check(napi_wrap(env.env(), object, owner.get(), finalize, nullptr, reference));
-  owner.release();
+  static_cast<void>(owner.release());
 }
 
 std::shared_ptr<Handle> Handle::find_or_create(Environment& env, const TypeInfo& type, void* pointer) {

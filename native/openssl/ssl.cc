@@ -31,7 +31,7 @@ Octets finished(SSL* ssl) {
 // Null where C returns something other than 1.
 std::optional<Octets> export_keying_material(SSL* ssl, size_t size, std::string label, std::optional<Bytes> context) {
   // TLS 1.3 cannot expand to more than this (RFC 5869, 2.3); a bound also keeps a wrong length from taking all memory.
-  constexpr size_t kLimit = 255 * EVP_MAX_MD_SIZE;
+  constexpr size_t kLimit = size_t{255} * EVP_MAX_MD_SIZE;
   if (size > kLimit) bind::out_of_range(1, "no longer than 255 hash lengths");
   Octets material(size);
   const int result =

@@ -13,6 +13,7 @@
 #define OSSL_OWNED(name) bind::define_owned<&name>(#name)
 #define OSSL_BORROWED(name) bind::define_borrowed<&name>(#name)
 #define OSSL_STATIC(name) bind::define_static<&name>(#name)
+// NOLINTBEGIN(bugprone-macro-parentheses): signatures and types cannot stand in parentheses.
 // A macro: its parameters and result as the man page gives them, then the arguments.
 #define OSSL_MACRO(name, result, parameters, arguments) \
   bind::define(#name, [] parameters -> result { return name arguments; })
@@ -28,6 +29,7 @@
     if (result == 1) object.handle->own();         \
     return result;                                 \
   })
+// NOLINTEND(bugprone-macro-parentheses)
 
 namespace ossl {
 

@@ -14,6 +14,7 @@ struct Numbered {
 
   static void set_next(CRYPTO_EX_DATA* data, int index) noexcept {
     const uint64_t serial = created.fetch_add(1, std::memory_order_relaxed) + 1;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a slot holds a pointer, and this one is never followed.
     CRYPTO_set_ex_data(data, index, reinterpret_cast<void*>(serial));
   }
 
@@ -29,6 +30,7 @@ struct Numbered {
   // Called when a session is duplicated, after on_new: what is stored through `slot` becomes the copy's value.
   static int on_dup(CRYPTO_EX_DATA*, const CRYPTO_EX_DATA*, compat::ExDataSlot slot, int, long, void*) noexcept {
     *static_cast<void**>(static_cast<void*>(slot)) =
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): as above.
         reinterpret_cast<void*>(created.fetch_add(1, std::memory_order_relaxed) + 1);
     return 1;
   }

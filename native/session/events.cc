@@ -122,7 +122,7 @@ napi_value handler(Environment& env, napi_callback callback, const std::shared_p
   check(napi_add_finalizer(
       env.env(), function, owner.get(),
       [](napi_env, void* data, void*) { delete static_cast<std::shared_ptr<Settlement>*>(data); }, nullptr, nullptr));
-  owner.release();
+  static_cast<void>(owner.release());
   return function;
 }
 

@@ -43,7 +43,7 @@ std::shared_ptr<Context> Context::attach(std::shared_ptr<Mailbox> mailbox, SSL_C
   auto context = std::make_shared<Context>(std::move(mailbox), ctx);
   auto slot = std::make_unique<std::shared_ptr<Context>>(context);
   if (SSL_CTX_set_ex_data(ctx, ContextSlot::index(), slot.get()) != 1) throw out_of_memory();
-  slot.release();
+  static_cast<void>(slot.release());
   return context;
 }
 
@@ -105,7 +105,7 @@ std::shared_ptr<Connection> Connection::attach(SSL* ssl) {
   auto connection = std::make_shared<Connection>(Context::of(SSL_get_SSL_CTX(ssl)), ssl);
   auto slot = std::make_unique<std::shared_ptr<Connection>>(connection);
   if (SSL_set_ex_data(ssl, ConnectionSlot::index(), slot.get()) != 1) throw out_of_memory();
-  slot.release();
+  static_cast<void>(slot.release());
   return connection;
 }
 
