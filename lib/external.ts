@@ -1,0 +1,125 @@
+// A server's sessions in a SessionStore: handles become DER and back, and nothing that a store does can fail a handshake.
+// Servers and connections are elsewhere; stores know nothing of this.
+
+import { codedError } from './errors.js'
+import * as libssl from './libssl.js'
+import { readDER } from './session.js'
+import type { SessionAnswer } from './session-callbacks.js'
+import type { SessionStore } from './stores/store.js'
+
+/** A store, or a 'resumeSession' listener, that failed, was too slow, or gave back something damaged. */
+export interface SessionStoreError extends Error {
+  code: 'ERR_SESSION_STORE'
+  /** What was asked of it. */
+  operation: 'get' | 'take' | 'set' | 'delete' | 'resumeSession'
+  /** The id of the session. */
+  id: Buffer
+  /** What was thrown; `ERR_LOOKUP_TIMEOUT` when nothing came in time. */
+  cause: unknown
+}
+
+export function storeError(operation: SessionStoreError['operation'], id: Buffer, cause: unknown): SessionStoreError {
+  const reason = cause instanceof Error ? cause.message : String(cause)
+  const properties = { code: 'ERR_SESSION_STORE', operation, id, cause } as const
+  return Object.assign(new Error(`The session store has failed in ${operation}: ${reason}`), properties)
+}
+
+/** The handle for the session that was stored under `id`, owned by the caller. Throws when the bytes are not it. */
+export function restore(bytes: Uint8Array, id: Buffer): libssl.SSL_SESSION {
+  if (!(bytes instanceof Uint8Array)) throw codedError('ERR_SESSION_DAMAGED', 'The stored session is no Buffer')
+  const handle = readDER(bytes)
+  // OpenSSL would tell the client another id than it proposed.
+  if (libssl.SSL_SESSION_get_id(handle).equals(id)) return handle
+  libssl.SSL_SESSION_free(handle)
+  throw codedError('ERR_SESSION_DAMAGED', 'The stored session has another id')
+}
+
+/** The sessions of one server. */
+export class ExternalSessions {
+  readonly #store: SessionStore
+  readonly #limit: number
+  readonly #failed: (error: SessionStoreError) => void
+
+  /** `limit` is the time for a look-up in milliseconds; `failed` is told of everything that goes wrong and must not throw. */
+  constructor(store: SessionStore, limit: number, failed: (error: SessionStoreError) => void) {
+    this.#store = store
+    this.#limit = limit
+    this.#failed = failed
+  }
+
+  /** Stores a new session until it expires. */
+  save(session: libssl.SSL_SESSION): void {
+    const bytes = libssl.i2d_SSL_SESSION(session)
+    const ttl = libssl.SSL_SESSION_get_time(session) + libssl.SSL_SESSION_get_timeout(session) - Date.now() / 1000
+    const id = libssl.SSL_SESSION_get_id(session)
+    if (bytes !== null && ttl > 0) this.#tell('set', id, () => this.#store.set(id, bytes, ttl))
+  }
+
+  /** Deletes a session that OpenSSL has withdrawn. */
+  forget(session: libssl.SSL_SESSION): void {
+    this.#delete(libssl.SSL_SESSION_get_id(session))
+  }
+
+  /** Looks a session up; one of TLS 1.3 is gone from the store then, since it is to be used once. */
+  find(ssl: libssl.SSL, id: Buffer, copy: { value: number }): SessionAnswer {
+    const once = libssl.SSL_version(ssl) === libssl.TLS1_3_VERSION
+    const operation = once && this.#store.take ? 'take' : 'get'
+    const answer = (bytes: Buffer | null | undefined): libssl.SSL_SESSION | null => {
+      if (bytes === null || bytes === undefined) return null
+      if (once && operation === 'get') this.#delete(id)
+      try {
+        const handle = restore(bytes, id)
+        copy.value = 0
+        return handle
+      } catch (error) {
+        // Gone, so that it is reported once.
+        if (!once) this.#delete(id)
+        throw error
+      }
+    }
+    const miss = (error: unknown): null => {
+      this.#failed(storeError(operation, id, error))
+      return null
+    }
+    try {
+      const found = operation === 'take' ? this.#store.take?.(id) : this.#store.get(id)
+      if (isPromise(found)) return this.#inTime(found).then(answer).catch(miss)
+      return answer(found)
+    } catch (error) {
+      return miss(error)
+    }
+  }
+
+  #delete(id: Buffer): void {
+    this.#tell('delete', id, () => this.#store.delete(id))
+  }
+
+  /** Calls a method that nobody waits for. */
+  #tell(operation: 'set' | 'delete', id: Buffer, call: () => void | Promise<void>): void {
+    const failed = (error: unknown): void => this.#failed(storeError(operation, id, error))
+    try {
+      const result = call()
+      if (isPromise(result)) result.then(undefined, failed)
+    } catch (error) {
+      failed(error)
+    }
+  }
+
+  #inTime<T>(answer: PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(codedError('ERR_LOOKUP_TIMEOUT', `No answer within ${this.#limit} ms`))
+      const timer = setTimeout(late, this.#limit)
+      const settle = <A>(how: (value: A) => void): ((value: A) => void) => {
+        return (value) => {
+          clearTimeout(timer)
+          how(value)
+        }
+      }
+      answer.then(settle(resolve), settle(reject))
+    })
+  }
+}
+
+function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

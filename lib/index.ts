@@ -1,0 +1,32 @@
+// What users of the node:tls-shaped layer import. Names that node:tls has mean what they mean there.
+
+import tls from 'node:tls'
+
+export type { ALPNProtocols } from './alpn.js'
+export { type ConnectionOptions, connect } from './client.js'
+export {
+  createSecureContext,
+  SecureContext,
+  type SecureContextEvents,
+  type SecureContextOptions,
+  type SessionCallbackError,
+  type SessionStats,
+} from './context.js'
+export type { KeyObject, PfxObject } from './credentials.js'
+export type { OpenSSLError } from './errors.js'
+export type { SessionStoreError } from './external.js'
+export { leaks, runtime } from './libssl.js'
+export type { SecureVersion } from './protocol.js'
+export { createServer, Server, type ServerEvents, type ServerOptions } from './server.js'
+export { Session } from './session.js'
+export type {
+  FoundSession,
+  GetSessionCallback,
+  NewSessionCallback,
+  RemoveSessionCallback,
+} from './session-callbacks.js'
+export type { SNICallback } from './sni.js'
+export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
+
+/** Compares a host name with a certificate, as node:tls does: returns what is wrong, or undefined. @see RFC 6125 */
+export const checkServerIdentity = tls.checkServerIdentity

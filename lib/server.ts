@@ -1,0 +1,324 @@
+// Server: accepts connections, decides on client certificates and names, and connects sessions with a store or with node:tls's
+// 'newSession' and 'resumeSession' events. What happens on a connection is in socket.ts.
+
+import { createHash } from 'node:crypto'
+import { EventEmitter } from 'node:events'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import { type ALPNProtocols, alpnWire } from './alpn.js'
+import { byCallback } from './callback.js'
+import { createSecureContext, SecureContext, type SecureContextOptions } from './context.js'
+import { codedError, connectionReset, invalidType, outOfRange } from './errors.js'
+import type { AnyListener } from './events.js'
+import { ExternalSessions, restore, type SessionStoreError, storeError } from './external.js'
+import * as libssl from './libssl.js'
+import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
+import { NamedContexts, type SNICallback } from './sni.js'
+import { TLSSocket } from './socket.js'
+import type { SessionStore } from './stores/store.js'
+
+/** Options of a {@link Server}: those of a context, of net.Server, and these. */
+export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
+  /** A context to use instead of one made from the options, with its callbacks. The server may set its cache mode and its session id context. */
+  secureContext?: SecureContext | undefined
+  /** Asks clients for a certificate. The default is false. @see SSL_CTX_set_verify(3) */
+  requestCert?: boolean | undefined
+  /** Refuses clients without a valid certificate, where `requestCert` asks for one. The default is true. @see SSL_CTX_set_verify(3) */
+  rejectUnauthorized?: boolean | undefined
+  /** Application protocols, most preferred first. A client that offers others only is refused. @see SSL_CTX_set_alpn_select_cb(3) */
+  ALPNProtocols?: ALPNProtocols | undefined
+  /** Chooses a context by name, instead of those of `addContext`. @see SSL_CTX_set_cert_cb(3) */
+  SNICallback?: SNICallback | undefined
+  /** Milliseconds for a handshake, by default 120000. After that it fails with `ERR_TLS_HANDSHAKE_TIMEOUT`. */
+  handshakeTimeout?: number | undefined
+  /**
+   * Where sessions live: they outlive the process and can be shared by several. The context then keeps none itself, and no stateless tickets are
+   * issued; a TLS 1.3 session is used once.
+   * @see SSL_CTX_sess_set_get_cb(3)
+   */
+  sessionStore?: SessionStore | undefined
+  /** Milliseconds after which a look-up in the store counts as a miss, by default 2000. */
+  lookupTimeout?: number | undefined
+}
+
+/** Events of a {@link Server}. */
+export type ServerEvents = {
+  /** A connection is ready for the application. */
+  secureConnection: [socket: TLSSocket]
+  /** A connection failed before it was ready. The socket can still be asked for its address. */
+  tlsClientError: [error: Error, socket: TLSSocket]
+  /** A line for the key log file; with it anybody can decrypt the connection. */
+  keylog: [line: Buffer, socket: TLSSocket]
+  /** A session to store, in DER form. The handshake is not completed before `callback` is called. Not for sessions in stateless tickets of TLS 1.2. */
+  newSession: [id: Buffer, session: Buffer, callback: () => void]
+  /** A client proposes a session: call back with its DER form, or with null. With a listener no stateless tickets are issued. */
+  resumeSession: [id: Buffer, callback: (error: Error | null, session?: Uint8Array | null) => void]
+  /** The session store failed. It cost no handshake: a look-up counts as a miss. */
+  sessionStoreError: [error: SessionStoreError]
+  /** A transport to run TLS over; emit it to hand one in. */
+  connection: [transport: Duplex]
+  listening: []
+  close: []
+  error: [error: Error]
+  drop: [data?: net.DropArgument]
+}
+
+const ignoreError = (): void => {}
+
+/**
+ * The default session id context. The same for every process that runs the same main script, whatever its arguments: processes that share a
+ * store, or ticket keys, resume each other's sessions. Name one yourself where scripts differ, or where one script serves applications that must
+ * not share sessions.
+ */
+function defaultSessionIdContext(): string {
+  return createHash('sha256')
+    .update(process.argv[1] ?? process.execPath)
+    .digest('hex')
+    .slice(0, libssl.SSL_MAX_SID_CTX_LENGTH)
+}
+
+function milliseconds(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value)
+  if (!(value >= 0 && value <= 0x7fffffff)) throw outOfRange(name, 'from 0 to 2147483647', value)
+  return value
+}
+
+function optionsOf(options: ServerOptions | undefined | null): ServerOptions {
+  if (options === undefined || options === null) return {}
+  if (typeof options !== 'object') throw invalidType('options', 'an object', options)
+  return options
+}
+
+// Merged so that `on` and its like are typed per event.
+export interface Server {
+  addListener<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
+  addListener(event: string | symbol, listener: AnyListener): this
+  on<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
+  on(event: string | symbol, listener: AnyListener): this
+  once<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
+  once(event: string | symbol, listener: AnyListener): this
+  prependListener<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
+  prependListener(event: string | symbol, listener: AnyListener): this
+  prependOnceListener<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
+  prependOnceListener(event: string | symbol, listener: AnyListener): this
+  emit<E extends keyof ServerEvents>(event: E, ...args: ServerEvents[E]): boolean
+  emit(event: string | symbol, ...args: Parameters<AnyListener>): boolean
+}
+
+/**
+ * A TLS server with the names and habits of node:tls's.
+ * @see SSL_accept(3)
+ */
+// biome-ignore lint/suspicious/noUnsafeDeclarationMerging: EventEmitter implements what the interface adds
+export class Server extends net.Server {
+  readonly requestCert: boolean
+  readonly rejectUnauthorized: boolean
+  readonly #alpn: Uint8Array | undefined
+  readonly #handshakeTimeout: number
+  readonly #sniCallback: SNICallback | undefined
+  readonly #names = new NamedContexts()
+  readonly #sessions: ExternalSessions | null
+  readonly #pauseOnConnect: boolean
+  readonly #owner: ConnectionOwner
+  #settings: ServerOptions
+  #context: SecureContext
+
+  /** Throws when an option, a certificate or a key cannot be used. */
+  constructor(options?: ServerOptions | null, listener?: (socket: TLSSocket) => void)
+  constructor(listener: (socket: TLSSocket) => void)
+  constructor(first?: ServerOptions | null | ((socket: TLSSocket) => void), second?: (socket: TLSSocket) => void) {
+    const listener = typeof first === 'function' ? first : second
+    const options = typeof first === 'function' ? {} : optionsOf(first)
+    super(options)
+    this.requestCert = options.requestCert === true
+    this.rejectUnauthorized = options.rejectUnauthorized !== false
+    this.#alpn = options.ALPNProtocols && alpnWire(options.ALPNProtocols)
+    this.#handshakeTimeout = milliseconds(options.handshakeTimeout || 120_000, 'options.handshakeTimeout')
+    if (options.SNICallback && typeof options.SNICallback !== 'function') {
+      throw invalidType('options.SNICallback', 'a function', options.SNICallback)
+    }
+    this.#sniCallback = options.SNICallback
+    this.#pauseOnConnect = options.pauseOnConnect === true
+    const limit = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
+    const report = (error: SessionStoreError): void =>
+      void process.nextTick(() => this.emit('sessionStoreError', error))
+    this.#sessions = options.sessionStore ? new ExternalSessions(options.sessionStore, limit, report) : null
+    this.#owner = this.#makeOwner()
+    this.#settings = options
+    this.#context = this.#makeContext(options)
+    this.on('connection', this.#accept)
+    if (listener !== undefined) this.on('secureConnection', listener)
+  }
+
+  /** The context of new connections, with its session callbacks and counters. */
+  get secureContext(): SecureContext {
+    return this.#context
+  }
+
+  /**
+   * Replaces the context of new connections; open ones keep theirs. `sessionTimeout` and `ticketKeys` stay as they were unless given.
+   * @see SSL_CTX_new(3)
+   */
+  setSecureContext(options: ServerOptions): void {
+    if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
+    const { sessionTimeout, ticketKeys } = this.#settings
+    const settings = { ...options }
+    settings.sessionTimeout ??= sessionTimeout
+    settings.ticketKeys ??= ticketKeys
+    this.#context = this.#makeContext(settings)
+    this.#settings = settings
+  }
+
+  /**
+   * Adds a context for clients that ask for `servername`, in which `*` stands for any text without a dot. The one added last wins.
+   * @see SSL_CTX_set_cert_cb(3)
+   */
+  addContext(servername: string, context: SecureContext | SecureContextOptions): void {
+    if (!servername)
+      throw codedError('ERR_TLS_REQUIRED_SERVER_NAME', '"servername" is required parameter for Server.addContext')
+    this.#names.add(servername, context instanceof SecureContext ? context : createSecureContext(context))
+  }
+
+  /** The 80 bytes that seal stateless tickets, for another server's `setTicketKeys`. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
+  getTicketKeys(): Buffer {
+    return this.#context.getTicketKeys()
+  }
+
+  /** Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
+  setTicketKeys(keys: Uint8Array): void {
+    this.#context.setTicketKeys(keys)
+  }
+
+  override [EventEmitter.captureRejectionSymbol](error: Error, event: string | symbol, ...args: unknown[]): void {
+    // With `captureRejections`, an async listener that fails costs its own connection.
+    if (event === 'secureConnection' || event === 'connection') (args[0] as Duplex).destroy(error)
+    else this.emit('error', error)
+  }
+
+  #makeContext(options: ServerOptions): SecureContext {
+    const context =
+      options.secureContext ?? createSecureContext({ ...options, honorCipherOrder: options.honorCipherOrder ?? true })
+    if (!(context instanceof SecureContext))
+      throw codedError('ERR_TLS_INVALID_CONTEXT', 'secureContext must be a SecureContext')
+    if (!context._hasSessionIdContext) context._setSessionIdContext(defaultSessionIdContext())
+    const sessions = this.#sessions
+    if (sessions !== null) {
+      // A session that the context kept as well would be resumed here after another process had used it, and would be
+      // deleted from the store, as removed, when this process frees its context.
+      context.sessionCacheMode = libssl.SSL_SESS_CACHE_SERVER | libssl.SSL_SESS_CACHE_NO_INTERNAL
+      libssl.SSL_CTX_set_options(context.handle, libssl.SSL_OP_NO_TICKET)
+      context._want('newSession')
+      context._want('getSession')
+      context._onRemoval((session) => sessions.forget(session))
+    }
+    return context
+  }
+
+  #accept = (transport: Duplex): void => {
+    const socket = new TLSSocket(
+      transport,
+      {
+        isServer: true,
+        server: this,
+        secureContext: this.#context,
+        requestCert: this.requestCert,
+        rejectUnauthorized: this.rejectUnauthorized,
+        ALPNProtocols: this.#alpn,
+        SNICallback: this.#sniCallback ?? (this.#names.size > 0 ? this.#chooseByName : undefined),
+        handshakeTimeout: this.#handshakeTimeout,
+      },
+      this.#owner,
+    )
+    this.#offerEvents(socket)
+    // Until the application has the socket, its errors are the server's 'tlsClientError'.
+    socket.on('error', ignoreError)
+    socket.once('secure', () => this.#onSecure(socket))
+    if (this.listenerCount('keylog') > 0) socket.on('keylog', (line) => this.emit('keylog', line, socket))
+    if (this.#pauseOnConnect) socket.pause()
+  }
+
+  /** Makes the session events of node:tls happen on a connection, if somebody listens now. */
+  #offerEvents(socket: TLSSocket): void {
+    const resumes = this.listenerCount('resumeSession') > 0
+    if (resumes || this.listenerCount('newSession') > 0) this.#context._want('newSession')
+    if (!resumes) return
+    this.#context._want('getSession')
+    // Sessions in stateless tickets never ask anybody.
+    if (socket.handle !== null) libssl.SSL_set_options(socket.handle, libssl.SSL_OP_NO_TICKET)
+  }
+
+  #chooseByName: SNICallback = (servername, callback) => callback(null, this.#names.find(servername))
+
+  #onSecure(socket: TLSSocket): void {
+    if (this.requestCert) {
+      const error = socket._verifyError()
+      socket.authorized = error === null
+      socket.authorizationError = error?.code ?? null
+      if (error !== null && this.rejectUnauthorized) {
+        socket.destroy()
+        return
+      }
+    }
+    socket._release(() => {
+      socket.off('error', ignoreError)
+      this.emit('secureConnection', socket)
+    })
+  }
+
+  #makeOwner(): ConnectionOwner {
+    return {
+      newSession: (socket, session) => this.#newSession(socket, session),
+      findSession: (socket, id, copy) => this.#findSession(socket, id, copy),
+      chooseContext: (socket) => socket._chooseContext(),
+      handshakeFailed: (socket, error) => {
+        this.emit('tlsClientError', error ?? connectionReset('socket hang up'), socket)
+      },
+    }
+  }
+
+  #newSession(socket: TLSSocket, session: libssl.SSL_SESSION): void {
+    this.#sessions?.save(session)
+    if (this.listenerCount('newSession') === 0) return
+    const bytes = libssl.i2d_SSL_SESSION(session)
+    if (bytes === null) return
+    const id = libssl.SSL_SESSION_get_id(session)
+    const release = socket._awaitNewSession()
+    try {
+      this.emit('newSession', id, bytes, release)
+    } catch (error) {
+      socket.destroy(error as Error)
+    }
+  }
+
+  #findSession(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
+    if (this.#sessions !== null && socket.handle !== null) return this.#sessions.find(socket.handle, id, copy)
+    if (this.listenerCount('resumeSession') === 0) return null
+    const ask = (callback: (error: Error | null, session?: Uint8Array | null) => void): unknown =>
+      this.emit('resumeSession', id, callback)
+    return byCallback(socket, ask, (error, bytes) => {
+      if (error) socket.destroy(error as Error)
+      if (error || !bytes) return null
+      try {
+        const handle = restore(bytes, id)
+        copy.value = 0
+        return handle
+      } catch (damage) {
+        process.nextTick(() => this.emit('sessionStoreError', storeError('resumeSession', id, damage)))
+        return null
+      }
+    })
+  }
+}
+
+/**
+ * Creates a {@link Server}. `listener` is told of every connection that is ready ('secureConnection').
+ * @see SSL_accept(3)
+ */
+export function createServer(options?: ServerOptions | null, listener?: (socket: TLSSocket) => void): Server
+export function createServer(listener: (socket: TLSSocket) => void): Server
+export function createServer(
+  first?: ServerOptions | null | ((socket: TLSSocket) => void),
+  second?: (socket: TLSSocket) => void,
+): Server {
+  return typeof first === 'function' ? new Server(first) : new Server(first, second)
+}
