@@ -33,6 +33,8 @@ class Environment {
 
   // Called when a C function that JavaScript called has returned: delivers the callbacks it gave rise to.
   virtual void settle() = 0;
+  // Called instead when that call throws: the callbacks come later.
+  virtual void postpone() noexcept = 0;
   // Called before the application's last claim on a handle is given back, while its pointer is still good.
   virtual void releasing(Handle& handle) noexcept = 0;
 
@@ -74,14 +76,22 @@ class CallScope {
  public:
   explicit CallScope(Environment& env) : env_(env) { env_.depth_++; }
   ~CallScope() {
+    if (!settled_) env_.postpone();
     env_.depth_--;
     if (env_.depth_ == 0) env_.end_loans();
   }
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
 
+  // Delivers the callbacks that the call gave rise to; throws what they throw.
+  void settle() {
+    settled_ = true;
+    env_.settle();
+  }
+
  private:
   Environment& env_;
+  bool settled_ = false;
 };
 
 }  // namespace bind

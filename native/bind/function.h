@@ -67,9 +67,9 @@ napi_value call_from_js(napi_env raw, napi_callback_info info, F function) {
     return [&]<size_t... I>(std::index_sequence<I...> positions) {
       // Braces: converted left to right, so the first wrong argument is the one reported.
       std::tuple<typename FromJs<Args>::Holder...> holders{Argument<Args>::from(env, values.data(), I)...};
-      const CallScope scope(env);
+      CallScope scope(env);
       napi_value result = invoke_and_convert<R>(env, function, holders, positions, &env);
-      env.settle();
+      scope.settle();
       return result;
     }
     (std::index_sequence_for<Args...>{});

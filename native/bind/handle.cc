@@ -24,10 +24,17 @@ std::shared_ptr<Handle> Handle::find(Environment& env, const void* pointer) {
   return handle && handle->alive() ? handle : nullptr;
 }
 
+// Another copy of this addon in the same process marks its handles with other tags, and lays them out as it likes.
+static napi_type_tag tag_of(const TypeInfo& type) {
+  static const char anchor = 0;
+  return {type.tag.lower, type.tag.upper ^ reinterpret_cast<uintptr_t>(&anchor)};
+}
+
 static void wrap(Environment& env, const TypeInfo& type, const std::shared_ptr<Handle>& handle, napi_finalize finalize,
                  napi_ref* reference) {
   napi_value object = env.construct(type);
-  check(napi_type_tag_object(env.env(), object, &type.tag));
+  const napi_type_tag tag = tag_of(type);
+  check(napi_type_tag_object(env.env(), object, &tag));
   auto owner = std::make_unique<std::shared_ptr<Handle>>(handle);
   check(napi_wrap(env.env(), object, owner.get(), finalize, nullptr, reference));
   static_cast<void>(owner.release());
@@ -73,11 +80,14 @@ std::shared_ptr<Handle> Handle::from(Environment& env, const TypeInfo& type, nap
   check(napi_typeof(env.env(), value, &value_type));
   if (value_type != napi_object) return nullptr;
   bool tagged = false;
-  check(napi_check_object_type_tag(env.env(), value, &type.tag, &tagged));
+  const napi_type_tag tag = tag_of(type);
+  check(napi_check_object_type_tag(env.env(), value, &tag, &tagged));
   if (!tagged) return nullptr;
   void* data = nullptr;
   check(napi_unwrap(env.env(), value, &data));
-  return *static_cast<std::shared_ptr<Handle>*>(data);
+  auto handle = *static_cast<std::shared_ptr<Handle>*>(data);
+  // The same copy may be initialised more than once in one environment.
+  return &handle->env_ == &env ? handle : nullptr;
 }
 
 void* Handle::use() const {

@@ -75,9 +75,6 @@ class Handle : public std::enable_shared_from_this<Handle> {
 
   uint64_t serial() const { return serial_; }
 
-  // The one C object this one belongs to (a session's context), by serial; 0 while it belongs to none.
-  uint64_t home = 0;
-
  private:
   friend class Environment;
 

@@ -60,7 +60,33 @@ uint64_t serial_of(const SSL_SESSION* session) noexcept {
       SSL_SESSION_get_ex_data(session, Numbered<SSL_SESSION>::index(CRYPTO_EX_INDEX_SSL_SESSION)));
 }
 
+namespace {
+
+// The home of a session, in a slot of its own.
+int home_index() {
+  static const int index = CRYPTO_get_ex_new_index(
+      CRYPTO_EX_INDEX_SSL_SESSION, 0, nullptr, nullptr,
+      [](CRYPTO_EX_DATA*, const CRYPTO_EX_DATA*, compat::ExDataSlot slot, int, long, void*) {
+        *static_cast<void**>(static_cast<void*>(slot)) = nullptr;
+        return 1;
+      },
+      nullptr);
+  return index;
+}
+
+}  // namespace
+
+uint64_t home_of(const SSL_SESSION* session) noexcept {
+  return reinterpret_cast<uint64_t>(SSL_SESSION_get_ex_data(session, home_index()));
+}
+
+void set_home(SSL_SESSION* session, uint64_t ctx_serial) noexcept {
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): as for the serials.
+  SSL_SESSION_set_ex_data(session, home_index(), reinterpret_cast<void*>(ctx_serial));
+}
+
 void register_serials() {
+  home_index();
   Numbered<SSL_CTX>::index(CRYPTO_EX_INDEX_SSL_CTX);
   Numbered<SSL>::index(CRYPTO_EX_INDEX_SSL);
   Numbered<SSL_SESSION>::index(CRYPTO_EX_INDEX_SSL_SESSION);

@@ -44,6 +44,10 @@ uint64_t serial_of(const SSL_CTX* ctx) noexcept;
 uint64_t serial_of(const SSL* ssl) noexcept;
 uint64_t serial_of(const SSL_SESSION* session) noexcept;
 
+// The SSL_CTX that a session belongs to, by serial; 0 while it belongs to none, as every duplicate at first does.
+uint64_t home_of(const SSL_SESSION* session) noexcept;
+void set_home(SSL_SESSION* session, uint64_t ctx_serial) noexcept;
+
 // Registers the ex_data slots behind the serials; call before the first object is created. Idempotent.
 void register_serials();
 

@@ -19,6 +19,7 @@ class AddonEnvironment final : public bind::Environment {
   bool async() const { return async_; }
 
   void settle() override { mailbox_->settle(); }
+  void postpone() noexcept override { mailbox_->postpone(); }
   void releasing(bind::Handle& handle) noexcept override;
 
  private:

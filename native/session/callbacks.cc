@@ -93,7 +93,7 @@ constexpr bind::Function kFunctions[] = {
     // Tied to the context before OpenSSL links it into the context's list.
     define("SSL_CTX_add_session",
            [](SSL_CTX* ctx, Ref<SSL_SESSION> session) {
-             bind_to_context(*session.handle, Context::of(ctx)->serial);
+             bind_to_context(session.pointer, *Context::of(ctx));
              return SSL_CTX_add_session(ctx, session.pointer);
            }),
 };

@@ -185,7 +185,7 @@ ossl::SslSessionPointer accept_answer(Environment& env, const Connection& connec
                 "the get callback answered a session without a cipher, which cannot be resumed");
   }
   const bool give_away = copy.is_zero();
-  bind_to_context(*handle, connection.context->serial);
+  bind_to_context(session, *connection.context);
   if (give_away) {
     handle->give_away();
   } else {
@@ -226,14 +226,18 @@ class CertSettlement final : public Settlement {
 
 }  // namespace
 
-void bind_to_context(Handle& session, uint64_t serial) {
-  if (session.home != 0 && session.home != serial) {
-    throw Error(
-        ErrorKind::kError, "ERR_WRONG_CONTEXT",
-        "this SSL_SESSION belongs to another SSL_CTX, and one session can be linked into one context only: use a "
-        "copy made by SSL_SESSION_dup()");
+void bind_to_context(SSL_SESSION* session, const Context& context) {
+  const uint64_t home = ossl::home_of(session);
+  if (home != 0 && home != context.serial) {
+    throw Error(ErrorKind::kError, "ERR_WRONG_CONTEXT",
+                "this SSL_SESSION belongs to another SSL_CTX, and one session can be linked into one context only: use "
+                "a copy made by SSL_SESSION_dup()");
   }
-  session.home = serial;
+  ossl::set_home(session, context.serial);
+}
+
+void seen_in_context(SSL_SESSION* session, const Context& context) noexcept {
+  if (ossl::home_of(session) == 0) ossl::set_home(session, context.serial);
 }
 
 // --- Events ---------------------------------------------------------------------------------------------------------
@@ -241,8 +245,8 @@ void bind_to_context(Handle& session, uint64_t serial) {
 void NewEvent::deliver(Environment& env) {
   napi_value function = connection_->context->callback(env, Slot::kNew);
   if (function == nullptr) return;
+  seen_in_context(session_.get(), *connection_->context);
   const auto handle = bind::adopt(env, session_.release());
-  handle->home = connection_->context->serial;
   bool keep = false;
   try {
     keep = truth(env, call(env, function, connection_->object(env), handle->object()), false, "the new callback");
@@ -262,8 +266,8 @@ RemoveEvent::RemoveEvent(std::shared_ptr<Context> context, SSL_SESSION* session)
 void RemoveEvent::deliver(Environment& env) {
   napi_value function = context_->callback(env, Slot::kRemove);
   if (function == nullptr) return;
+  seen_in_context(session_.get(), *context_);
   const auto handle = Handle::find_or_create(env, bind::TypeOf<SSL_SESSION>::info(), session_.get());
-  handle->home = context_->serial;
   handle->begin_loan();
   try {
     call(env, function, context_->object(env), handle->object());
@@ -276,29 +280,41 @@ void RemoveEvent::deliver(Environment& env) {
 
 void GetEvent::deliver(Environment& env) {
   if (lookup_->answered) return;
+  // However this ends but by a promise, the question is answered, with a miss unless the callback did better.
+  bool pending = false;
   try {
-    napi_value function = connection_->context->callback(env, Slot::kGet);
-    if (function != nullptr) {
-      auto copy = std::make_unique<CopyFlag>(env);
-      napi_value id = bind::to_js(env, bind::Octets(lookup_->id));
-      napi_value result = call(env, function, connection_->object(env), id, copy->object());
-      // The callback may have freed the connection, which ends the lookup.
-      if (lookup_->answered) return;
-      if (napi_value then = then_of(env, result)) {
-        if (lookup_->synchronous) {
-          throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
-                      "the get callback answered a promise, but there are no async jobs to pause the handshake with");
-        }
-        settle_later(env, result, then, std::make_shared<LookupSettlement>(connection_, lookup_, std::move(copy)));
-        return;
-      }
-      lookup_->answer = accept_answer(env, *connection_, result, *copy);
-    }
+    pending = !ask(env);
   } catch (...) {
-    lookup_->answered = true;
+    finish(env);
     throw;
   }
+  if (!pending) finish(env);
+}
+
+bool GetEvent::ask(Environment& env) {
+  napi_value function = connection_->context->callback(env, Slot::kGet);
+  if (function == nullptr) return true;
+  auto copy = std::make_unique<CopyFlag>(env);
+  napi_value id = bind::to_js(env, bind::Octets(lookup_->id));
+  napi_value result = call(env, function, connection_->object(env), id, copy->object());
+  // The callback may have freed the connection, which ends the lookup.
+  if (lookup_->answered) return true;
+  napi_value then = then_of(env, result);
+  if (then == nullptr) {
+    lookup_->answer = accept_answer(env, *connection_, result, *copy);
+    return true;
+  }
+  if (lookup_->synchronous) {
+    throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
+                "the get callback answered a promise, but there are no async jobs to pause the handshake with");
+  }
+  settle_later(env, result, then, std::make_shared<LookupSettlement>(connection_, lookup_, std::move(copy)));
+  return false;
+}
+
+void GetEvent::finish(Environment& env) noexcept {
   lookup_->answered = true;
+  connection_->wake_waiters(env);
 }
 
 void KeylogEvent::deliver(Environment& env) {
@@ -310,20 +326,26 @@ void CertEvent::deliver(Environment& env) {
   if (connection_->cert != Connection::Cert::kAsked) return;
   const auto settlement = std::make_shared<CertSettlement>(connection_);
   try {
-    napi_value undefined = nullptr;
-    check(napi_get_undefined(env.env(), &undefined));
+    napi_value result = nullptr;
     napi_value function = context_->callback(env, Slot::kCert);
-    napi_value result = function != nullptr ? call(env, function, connection_->object(env)) : undefined;
+    if (function != nullptr) {
+      result = call(env, function, connection_->object(env));
+    } else {
+      check(napi_get_undefined(env.env(), &result));
+    }
+    // The callback may have freed the connection, which ends the question.
     if (!settlement->wanted()) return;
     if (napi_value then = then_of(env, result)) {
       settle_later(env, result, then, settlement);
-    } else {
-      settlement->fulfil(env, result);
+      return;
     }
+    settlement->fulfil(env, result);
   } catch (...) {
     settlement->fail();
+    connection_->wake_waiters(env);
     throw;
   }
+  connection_->wake_waiters(env);
 }
 
 }  // namespace session

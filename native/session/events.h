@@ -39,6 +39,10 @@ class GetEvent final : public Event {
   void deliver(bind::Environment& env) override;
 
  private:
+  // Asks the callback; false when it answered a promise.
+  bool ask(bind::Environment& env);
+  void finish(bind::Environment& env) noexcept;
+
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<Lookup> lookup_;
 };
@@ -68,7 +72,9 @@ class CertEvent final : public Event {
   std::shared_ptr<Context> context_;
 };
 
-// Throws ERR_WRONG_CONTEXT when the session belongs to another context than `serial`; from then on it belongs to this.
-void bind_to_context(bind::Handle& session, uint64_t serial);
+// Throws ERR_WRONG_CONTEXT when the session belongs to another context; from then on it belongs to this one.
+void bind_to_context(SSL_SESSION* session, const Context& context);
+// A session that a connection or the cache of this context has shown: it belongs here unless it belongs elsewhere.
+void seen_in_context(SSL_SESSION* session, const Context& context) noexcept;
 
 }  // namespace session

@@ -47,9 +47,10 @@ class Busy {
 
 // With a get callback, everything that may run a handshake runs on a fibre.
 bool on_fibre(Environment& env, const Connection& connection) {
-  if (!AddonEnvironment::of(env).async() || !connection.context->has(Slot::kGet)) return false;
-  SSL_set_mode(connection.ssl(), SSL_MODE_ASYNC);
-  return true;
+  if (AddonEnvironment::of(env).async() && connection.context->has(Slot::kGet)) {
+    SSL_set_mode(connection.ssl(), SSL_MODE_ASYNC);
+  }
+  return (SSL_get_mode(connection.ssl()) & SSL_MODE_ASYNC) != 0;
 }
 
 // Calls `step` until it has a result or waits for an answer that JavaScript does not have yet.
@@ -197,21 +198,16 @@ int set_session(SSL* ssl, bind::Nullable<SSL_SESSION> session) {
   return SSL_set_session(ssl, session.pointer);
 }
 
-Borrowed<SSL_SESSION> borrowed_session(Environment& env, Ref<SSL> ssl) {
+Borrowed<SSL_SESSION> borrowed_session(Ref<SSL> ssl) {
   SSL_SESSION* const session = SSL_get0_session(ssl.pointer);
-  if (session != nullptr) {
-    bind::Handle::find_or_create(env, bind::TypeOf<SSL_SESSION>::info(), session)->home =
-        Connection::of(ssl.pointer)->context->serial;
-  }
+  if (session != nullptr) seen_in_context(session, *Connection::of(ssl.pointer)->context);
   return {session, ssl.handle};
 }
 
-napi_value owned_session(Environment& env, SSL* ssl) {
+Owned<SSL_SESSION> owned_session(SSL* ssl) {
   SSL_SESSION* const session = SSL_get1_session(ssl);
-  if (session == nullptr) return bind::null(env);
-  const auto handle = bind::adopt(env, session);
-  handle->home = Connection::of(ssl)->context->serial;
-  return handle->object();
+  if (session != nullptr) seen_in_context(session, *Connection::of(ssl)->context);
+  return {session};
 }
 
 constexpr bind::Function kFunctions[] = {

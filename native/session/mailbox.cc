@@ -45,10 +45,10 @@ Mailbox::Mailbox(bind::Environment& env) : env_(&env) {
 }
 
 void Mailbox::push(std::unique_ptr<Event> event) noexcept {
-  const bool from_call = on_environment_thread() && env_->in_call();
-  event->from_call_ = from_call;
   const std::lock_guard lock(mutex_);
   if (!open_) return;
+  const bool from_call = on_environment_thread() && env_->in_call();
+  event->from_call_ = from_call;
   queue_.push_back(std::move(event));
   if (from_call) {
     pushed_in_call_ = true;
@@ -102,6 +102,13 @@ void Mailbox::settle() {
       throw;
     }
   }
+}
+
+void Mailbox::postpone() noexcept {
+  const std::lock_guard lock(mutex_);
+  // The call that they belong to has thrown already.
+  for (const auto& event : queue_) event->from_call_ = false;
+  if (!queue_.empty()) wake();
 }
 
 napi_value Mailbox::deliver_now() noexcept {

@@ -42,6 +42,9 @@ class Mailbox {
   // Throws bind::Pending when a callback of the call's own threw; what remains is delivered later.
   void settle();
 
+  // On the environment's thread: the running call throws, and what it gave rise to is delivered later.
+  void postpone() noexcept;
+
   // On the environment's thread, inside a C callback that must have its answer now: delivers everything that is
   // waiting. Returns what a callback threw, or null.
   napi_value deliver_now() noexcept;

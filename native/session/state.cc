@@ -156,6 +156,7 @@ void Connection::unwind(bind::Environment& env) noexcept {
   }
   lookup.reset();
   closing = false;
+  if (exception_ != nullptr) napi_delete_reference(env.env(), std::exchange(exception_, nullptr));
   wake_waiters(env);
 }
 
