@@ -202,6 +202,9 @@ export function loadCredentials(ctx: libssl.SSL_CTX, options: CredentialOptions)
       loadKey(ctx, toBytes(own.pem, 'options.key'), secret, 'options.key')
     }
   }
+  if (options.cert && options.key && libssl.SSL_CTX_check_private_key(ctx) !== 1) {
+    throw opensslError('"options.key" does not belong to "options.cert"')
+  }
   if (options.pfx) {
     for (const entry of listOf<Bytes | PfxObject>(options.pfx)) {
       const own = typeof entry === 'object' && 'buf' in entry ? entry : { buf: entry, passphrase: undefined }

@@ -217,8 +217,13 @@ export class TLSSocket extends EndpointStream {
         return this.push(bytes)
       },
       ended: () => {
-        if (this.#established) this.push(null)
-        else this.destroy(this.#disconnected())
+        if (!this.#established) {
+          this.destroy(this.#disconnected())
+          return
+        }
+        this.push(null)
+        // With nothing left to read, 'end' comes even to a socket that nobody reads.
+        this.read(0)
       },
       failed: (error) => this.destroy(this.#failure ?? error),
       lost: (error) => this.destroy(error ?? (this.#established ? undefined : this.#disconnected())),

@@ -11,6 +11,7 @@ declare abstract class Handle<Name extends string> {
 /**
  * The class of a kind of handle, good for `instanceof` and for types. `new` throws a `TypeError`: handles come out of
  * the functions that create or return the object.
+ * @see SSL_CTX_new(3)
  */
 export type HandleClass<Name extends string> = abstract new (...args: never) => Handle<Name>
 

@@ -167,11 +167,11 @@ export const SSL_SESSION_set_cipher = fn<(session: SSL_SESSION, cipher: SSL_CIPH
 export const SSL_SESSION_get0_hostname = fn<(session: SSL_SESSION) => string | null>('SSL_SESSION_get0_hostname')
 
 /**
- * Sets the host name. Returns 1, or 0 when memory is short.
+ * Sets the host name; null clears it. Returns 1, or 0 when memory is short.
  * @see SSL_SESSION_set1_hostname(3)
  */
 export const SSL_SESSION_set1_hostname =
-  fn<(session: SSL_SESSION, hostname: string) => number>('SSL_SESSION_set1_hostname')
+  fn<(session: SSL_SESSION, hostname: string | null) => number>('SSL_SESSION_set1_hostname')
 
 /**
  * Returns the application protocol that was agreed on, empty when there was none.

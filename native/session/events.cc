@@ -1,5 +1,6 @@
 #include "session/events.h"
 
+#include <cmath>
 #include <utility>
 
 #include "bind/convert.h"
@@ -53,7 +54,8 @@ bool truth(Environment& env, napi_value value, bool otherwise, const char* callb
       return result;
     case napi_number:
       check(napi_get_value_double(env.env(), value, &number));
-      return number != 0;
+      if (!std::isnan(number)) return number != 0;
+      [[fallthrough]];
     default:
       throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                   std::string(callback) + " must answer a number, a boolean or nothing");
