@@ -1,0 +1,85 @@
+// Calls one function with every bad argument in every place, and with good ones in every combination of odd states.
+
+import { isUint8Array } from 'node:util/types'
+import type { ExportedFunction, Parameter } from '../libssl_api.js'
+import { type Calls, type Expectation, freed, outOfRange, tolerated, wrongType, wrongValue } from './calls.js'
+import type { Specimen, Specimens } from './specimens.js'
+
+export async function misuseArguments(f: ExportedFunction, calls: Calls, specimens: Specimens): Promise<void> {
+  const { parameters } = f
+  const ordinary = (instead?: Instead) => specimens.ordinary(parameters, instead)
+  calls.attempt(f, 'ordinary arguments', ordinary(), tolerated)
+  calls.attempt(f, 'more arguments than it has', [...ordinary(), 1, 'two', {}], tolerated)
+  const again = ordinary()
+  calls.attempt(f, 'ordinary arguments, to be used again', again, tolerated)
+  calls.attempt(f, 'the same arguments a second time', again, tolerated)
+  for (let count = 0; count < parameters.length; count++) {
+    calls.attempt(f, `only ${count} of ${parameters.length} arguments`, ordinary().slice(0, count), wrongType)
+  }
+  parameters.forEach((parameter, index) => {
+    for (const [specimen, expectation] of badValues(parameter, specimens)) {
+      const args = ordinary({ [index]: specimen.make() })
+      calls.attempt(f, `${parameter.name} = ${specimen.label}`, args, expectation)
+    }
+  })
+  for (const [label, args] of oddStates(f, specimens)) calls.attempt(f, label, args, tolerated)
+}
+
+type Instead = Readonly<Record<number, unknown>>
+
+/** Whether a specimen of `Specimens.anything` happens to be of one of the parameter's types. */
+function fits(value: unknown, { types }: Parameter): boolean {
+  return types.some((type) => {
+    if (type.endsWith('Callback')) return typeof value === 'function'
+    if (type === 'null') return value === null
+    if (type === 'Uint8Array') return isUint8Array(value)
+    // Handles are not among those specimens.
+    return typeof value === type
+  })
+}
+
+/** Every bad value for one parameter, with what it has to lead to. */
+function* badValues(parameter: Parameter, specimens: Specimens): Generator<[Specimen, Expectation]> {
+  for (const specimen of specimens.anything()) {
+    if (!fits(specimen.make(), parameter)) yield [specimen, wrongType]
+  }
+  for (const type of parameter.types) {
+    for (const specimen of specimens.dead(type)) yield [specimen, freed]
+    for (const specimen of specimens.impostors(type)) yield [specimen, wrongType]
+    if (type === 'number') {
+      const { integers, others } = specimens.numbers()
+      for (const specimen of integers) yield [specimen, tolerated]
+      for (const specimen of others) yield [specimen, outOfRange]
+    } else if (type === 'string') {
+      const { withNul, others } = specimens.strings()
+      for (const specimen of withNul) yield [specimen, wrongValue]
+      for (const specimen of others) yield [specimen, tolerated]
+    } else if (type === 'Uint8Array') {
+      for (const specimen of specimens.byteArrays()) yield [specimen, tolerated]
+      for (const specimen of specimens.otherArrays()) yield [specimen, wrongType]
+    }
+  }
+  const own = parameter.types.find((type) => type !== 'null') ?? ''
+  for (const specimen of specimens.foreigners(own)) yield [specimen, wrongType]
+}
+
+/** Good arguments in every combination of the states that they can be in. */
+function* oddStates(
+  f: ExportedFunction,
+  specimens: Specimens,
+  chosen: readonly Specimen[] = [],
+): Generator<[string, unknown[]]> {
+  const parameter = f.parameters[chosen.length]
+  if (parameter) {
+    for (const specimen of specimens.goodFor(parameter)) yield* oddStates(f, specimens, [...chosen, specimen])
+    return
+  }
+  if (chosen.length === 0) return
+  const label = chosen.map((specimen, index) => `${f.parameters[index]?.name} = ${specimen.label}`).join(', ')
+  yield [label, chosen.map((specimen) => specimen.make())]
+  const [first, second] = f.parameters
+  if (!second || first?.types[0] !== second.types[0]) return
+  // One object in two places.
+  const args = chosen.map((specimen) => specimen.make())
+  yield [`${label}; the first in both places`, [args[0], args[0], ...args.slice(2)]]
+}

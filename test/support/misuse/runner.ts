@@ -1,0 +1,36 @@
+// A program of its own, because what it does may kill it: misuses functions of the libssl layer and writes a log, which
+// test/libssl/misuse.test.ts reads.
+//
+//   node --expose-gc runner.js <task.json> <log>
+
+import { readFileSync } from 'node:fs'
+import { leaks } from 'openssl-session/libssl'
+import type { Credentials } from '../credentials.js'
+import type { ExportedFunction } from '../libssl_api.js'
+import { misuseArguments } from './arguments.js'
+import { Calls } from './calls.js'
+import { misuseMoments } from './moments.js'
+import { Specimens } from './specimens.js'
+
+const misuses = { arguments: misuseArguments, moments: misuseMoments }
+
+export interface Task {
+  readonly misuse: keyof typeof misuses
+  readonly functions: readonly ExportedFunction[]
+  readonly credentials: Credentials
+}
+
+const [taskFile, logFile] = process.argv.slice(2) as [string, string]
+const { misuse, functions, credentials }: Task = JSON.parse(readFileSync(taskFile, 'utf8'))
+const calls = new Calls(logFile)
+const specimens = new Specimens(credentials)
+
+for (const f of functions) {
+  calls.begin(f.name)
+  await misuses[misuse](f, calls, specimens)
+  calls.announce(`what came after the calls of ${f.name}`)
+  await calls.settle()
+}
+// What one collection frees may hold what the next one can free.
+for (let round = 0; round < 3; round++) await calls.settle()
+calls.end(leaks())
