@@ -98,15 +98,8 @@ async function main(): Promise<void> {
   let second = await startServer('server-2', storeFile)
   for (const protocol of PROTOCOLS) {
     await attempt({ tried: 'open a session', server: first, protocol, expect: 'full', keep: 'a' })
-    await attempt({
-      tried: 'resume it in the other process',
-      server: second,
-      protocol,
-      expect: 'reused',
-      propose: 'a',
-      keep: 'b',
-    })
-    await attempt({ tried: 'open another session', server: second, protocol, expect: 'full', keep: 'c' })
+    await attempt({ tried: 'resume it in the other process', server: second, protocol, expect: 'reused', propose: 'a' })
+    await attempt({ tried: 'open another session', server: second, protocol, expect: 'full', keep: 'b' })
   }
 
   console.log('Both are killed and restarted')
@@ -115,14 +108,14 @@ async function main(): Promise<void> {
   first = await startServer('server-1', storeFile)
   second = await startServer('server-2', storeFile)
   for (const protocol of PROTOCOLS) {
-    await attempt({ tried: 'resume after the restart', server: first, protocol, expect: 'reused', propose: 'c' })
+    await attempt({ tried: 'resume after the restart', server: first, protocol, expect: 'reused', propose: 'b' })
   }
 
   console.log('A TLS 1.3 session is good for one connection')
   const protocol = 'TLSv1.3'
-  await attempt({ tried: 'open a session', server: first, protocol, expect: 'full', keep: 'd' })
-  await attempt({ tried: 'use it', server: second, protocol, expect: 'reused', propose: 'd' })
-  await attempt({ tried: 'use it again', server: second, protocol, expect: 'full', propose: 'd' })
+  await attempt({ tried: 'open a session', server: first, protocol, expect: 'full', keep: 'c' })
+  await attempt({ tried: 'use it', server: second, protocol, expect: 'reused', propose: 'c' })
+  await attempt({ tried: 'use it again', server: second, protocol, expect: 'full', propose: 'c' })
   await kill(first)
   await kill(second)
 
@@ -130,8 +123,8 @@ async function main(): Promise<void> {
   first = await startServer('server-1', 'unreachable')
   second = await startServer('server-2', 'unreachable')
   for (const protocol of PROTOCOLS) {
-    await attempt({ tried: 'open, store down', server: first, protocol, expect: 'full', keep: 'e' })
-    await attempt({ tried: 'resume, store down', server: second, protocol, expect: 'full', propose: 'e' })
+    await attempt({ tried: 'open, store down', server: first, protocol, expect: 'full', keep: 'd' })
+    await attempt({ tried: 'resume, store down', server: second, protocol, expect: 'full', propose: 'd' })
   }
   await kill(first)
   await kill(second)
