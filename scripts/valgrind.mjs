@@ -4,14 +4,15 @@
 //   node scripts/valgrind.mjs [build/test/some.test.js ...]
 
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram, installCommand } from '../native/toolchain.mjs'
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
-const representative = ['libssl/exports']
+/** Test files and folders of them, below test/. The rest starts other programs, or runs little native code. */
+const representative = ['session']
 
 /** What valgrind calls ours: a fault counts if any of these is on one of its stacks. */
 const ours = /openssl_session\.node|\/lib(ssl|crypto)\.so/
@@ -31,6 +32,13 @@ const suppressions = join('test', 'support', 'valgrind.supp')
 
 // Mocha is told everything here: with its own configuration it would start Node a second time, outside valgrind.
 const mocha = [join('node_modules', 'mocha', 'bin', 'mocha.js'), '--no-config', '--timeout', '0', '--reporter', 'dot']
+
+function testFiles(name) {
+  const folder = join('build', 'test', name)
+  if (!existsSync(folder)) return `${folder}.test.js`
+  const names = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.test.js'))
+  return names.sort().map((file) => join(folder, file))
+}
 
 /** Runs one test file. Resolves with mocha's exit code; the faults are in `report`. */
 function memcheck(file, report) {
@@ -102,7 +110,7 @@ try {
   }
   mkdirSync(join('build', 'valgrind'), { recursive: true })
   const chosen = process.argv.slice(2)
-  const files = chosen.length > 0 ? chosen : representative.map((name) => join('build', 'test', `${name}.test.js`))
+  const files = chosen.length > 0 ? chosen : representative.flatMap(testFiles)
   const faulty = []
   for (const file of files) if (!(await check(file))) faulty.push(file)
   if (faulty.length > 0) throw new Error(`memcheck failed for ${faulty.join(', ')}`)
