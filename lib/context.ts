@@ -167,6 +167,8 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
 
   #configure(options: SecureContextOptions): void {
     libssl.SSL_CTX_set_mode(this.handle, libssl.SSL_MODE_RELEASE_BUFFERS | libssl.SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER)
+    // Otherwise OpenSSL forgets, in a resumed TLS 1.2 connection, which name the client had asked for.
+    libssl.SSL_CTX_set_servername_accept(this.handle, 1)
     applyProtocol(this.handle, options)
     loadCredentials(this.handle, options)
     this.sessionCacheMode = options.sessionCacheMode ?? libssl.SSL_SESS_CACHE_BOTH | libssl.SSL_SESS_CACHE_NO_INTERNAL
@@ -258,8 +260,8 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
    * tells the remove callback of each.
    * @see SSL_CTX_flush_sessions(3)
    */
-  flushSessions(time: number = Math.floor(Date.now() / 1000)): void {
-    libssl.SSL_CTX_flush_sessions(this.handle, time)
+  flushSessions(time: number = Date.now() / 1000): void {
+    libssl.SSL_CTX_flush_sessions(this.handle, Math.floor(time))
   }
 
   /** OpenSSL's counters. @see SSL_CTX_sess_number(3) */

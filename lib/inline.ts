@@ -163,7 +163,9 @@ export class InlineConnection implements Connection {
 
   #onEnd = (): void => {
     this.#transportEnded = true
-    this.#run()
+    // Nobody finishes a handshake without sending: there is no point in waiting for the lookup.
+    if (this.#paused && !this.#established) this.#tellEnd()
+    else this.#run()
   }
 
   #onError = (error: Error): void => {

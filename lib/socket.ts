@@ -364,6 +364,13 @@ export class TLSSocket extends EndpointStream {
     if (this.handle !== null) setSession(this.handle, session)
   }
 
+  /** Limits the plain text in one record to `size` bytes, 512 to 16384. Returns whether that was accepted. @see SSL_set_max_send_fragment(3) */
+  setMaxSendFragment(size: number): boolean {
+    if (typeof size !== 'number') throw invalidType('size', 'a number', size)
+    if (!Number.isInteger(size)) throw outOfRange('size', 'an integer', size)
+    return this.handle !== null && libssl.SSL_set_max_send_fragment(this.handle, size) === 1
+  }
+
   /** Does nothing: renegotiation is always off. @see SSL_CTX_set_options(3) */
   disableRenegotiation(): void {}
 

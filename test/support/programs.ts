@@ -1,0 +1,54 @@
+// The openssl program as the other side of a connection: s_client and s_server as child processes.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { Readable, Writable } from 'node:stream'
+import type { Version } from './tls.js'
+
+/** The flag that pins the openssl program to one protocol. */
+export function versionFlag(version: Version): string {
+  return version === 'TLSv1.2' ? '-tls1_2' : '-tls1_3'
+}
+
+/** A running openssl program. */
+export class Program {
+  readonly #child: ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
+  /** Everything it has printed. */
+  output = ''
+
+  constructor(...args: string[]) {
+    this.#child = spawn('openssl', args, { stdio: ['pipe', 'pipe', 'pipe'] })
+    const collect = (bytes: Buffer): void => {
+      this.output += bytes.toString('latin1')
+    }
+    this.#child.stdout.on('data', collect)
+    this.#child.stderr.on('data', collect)
+    this.#child.stdin.on('error', () => {})
+  }
+
+  /** Waits until it has printed something that fits. */
+  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.output)
+      if (match !== null) return match
+      if (this.#child.exitCode !== null)
+        throw new Error(`openssl has ended without printing ${pattern}:\n${this.output}`)
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    }
+  }
+
+  write(text: string): void {
+    this.#child.stdin.write(text)
+  }
+
+  /** Ends its input, which ends s_client, and waits for its end. */
+  async end(): Promise<string> {
+    this.#child.stdin.end()
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    return this.output
+  }
+
+  destroy(): void {
+    this.#child.kill('SIGKILL')
+  }
+}

@@ -1,0 +1,173 @@
+// Servers and clients of the tls layer for tests: started in one line, closed after each test, with the answers of events as
+// promises. Foreign programs are in programs.ts.
+
+import { once } from 'node:events'
+import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import nodeTls from 'node:tls'
+import {
+  type ConnectionOptions,
+  connect,
+  createServer,
+  type Server,
+  type ServerOptions,
+  type TLSSocket,
+} from 'openssl-session'
+import { certs } from './certs.js'
+
+export type Version = 'TLSv1.2' | 'TLSv1.3'
+
+/** Runs the tests of `define` once for each protocol. */
+export function inEachVersion(define: (version: Version) => void): void {
+  describe('in TLS 1.2', () => define('TLSv1.2'))
+  describe('in TLS 1.3', () => define('TLSv1.3'))
+}
+
+/** Options that pin both ends to one protocol. */
+export function only(version: Version): { minVersion: Version; maxVersion: Version } {
+  return { minVersion: version, maxVersion: version }
+}
+
+const open = new Set<{ destroy(): unknown }>()
+const listening = new Set<NetServer>()
+
+/** Destroys something when the test ends, if it is still there then. */
+export function afterTest<T extends { destroy(): unknown }>(thing: T): T {
+  open.add(thing)
+  return thing
+}
+
+/** Closes every server and connection of the test and waits for them. */
+export async function closeAll(): Promise<void> {
+  for (const thing of open) thing.destroy()
+  open.clear()
+  const servers = [...listening]
+  listening.clear()
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+}
+
+/** Starts a server and closes it, with its connections, after the test. Returns the port. */
+export async function listen(server: NetServer): Promise<number> {
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.on('close', () => open.delete(socket))
+  })
+  listening.add(server)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return (server.address() as AddressInfo).port
+}
+
+/** Options of a server with the tests' certificate. */
+export function identity(options: ServerOptions = {}): ServerOptions {
+  const { server } = certs()
+  return { cert: server.chain, key: server.key, ...options }
+}
+
+export interface Running {
+  readonly server: Server
+  readonly port: number
+}
+
+/** Starts a server of ours with the tests' certificate; it sends back what it gets unless `listener` does something else. */
+export async function serve(options: ServerOptions = {}, listener = echo): Promise<Running> {
+  const server = createServer(identity(options), listener)
+  return { server, port: await listen(server) }
+}
+
+/** The same with node:tls. */
+export async function serveNode(
+  options: nodeTls.TlsOptions = {},
+  listener = echoNode,
+): Promise<{ server: nodeTls.Server; port: number }> {
+  const { server } = certs()
+  const running = nodeTls.createServer({ cert: server.chain, key: server.key, ...options }, listener)
+  return { server: running, port: await listen(running) }
+}
+
+export function echo(socket: TLSSocket): void {
+  socket.on('error', () => {})
+  socket.pipe(socket)
+}
+
+function echoNode(socket: nodeTls.TLSSocket): void {
+  socket.on('error', () => {})
+  socket.pipe(socket)
+}
+
+/** Options of a client that trusts the tests' root. */
+export function trusting<O extends object>(
+  port: number,
+  options?: O,
+): { port: number; host: string; ca: string; servername: string } & O {
+  return { port, host: '127.0.0.1', ca: certs().root.cert, servername: 'localhost', ...(options as O) }
+}
+
+/** A client of ours, which the test's end destroys. */
+export function dial(port: number, options: ConnectionOptions = {}): TLSSocket {
+  return afterTest(connect(trusting(port, options)))
+}
+
+/** A client of ours whose handshake is complete. */
+export async function dialled(port: number, options: ConnectionOptions = {}): Promise<TLSSocket> {
+  const socket = dial(port, options)
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+/** A client of node:tls's whose handshake is complete. */
+export async function dialledNode(port: number, options: nodeTls.ConnectionOptions = {}): Promise<nodeTls.TLSSocket> {
+  const socket = afterTest(nodeTls.connect(trusting(port, options)))
+  await once(socket, 'secureConnect')
+  return socket
+}
+
+/** The error that a stream ends with. */
+export async function failure(stream: Duplex): Promise<Error & { code?: string }> {
+  const [error] = (await once(stream, 'error')) as [Error & { code?: string }]
+  return error
+}
+
+/** Reads a stream to its end. */
+export async function readAll(stream: Duplex): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  return Buffer.concat(chunks)
+}
+
+/** Sends `text`, waits for as many bytes to come back, and returns them. */
+export async function exchange(stream: Duplex, text: string): Promise<string> {
+  stream.write(text)
+  let answer = ''
+  while (answer.length < text.length) {
+    const [chunk] = (await once(stream, 'data')) as [Buffer]
+    answer += chunk.toString()
+  }
+  return answer
+}
+
+/** Ends a connection as it should end and waits until it is closed. */
+export async function hangUp(socket: Duplex): Promise<void> {
+  if (socket.closed) return
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socket.on('error', () => {})
+  socket.resume()
+  socket.end()
+  await closed
+}
+
+/** The session of a client's connection that can be resumed, in DER form. */
+export async function sessionOf(socket: TLSSocket): Promise<Buffer> {
+  const now = socket.getProtocol() === 'TLSv1.2' ? socket.getSession() : undefined
+  return now ?? ((await once(socket, 'session')) as [Buffer])[0]
+}
+
+/** Waits until `condition` holds. The runner's own timeout is the limit. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+}
+
+/** Waits a little for something that should not happen. */
+export async function aWhile(milliseconds = 50): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds))
+}
