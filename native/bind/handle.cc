@@ -147,7 +147,7 @@ void Handle::end_loan() noexcept {
 
 void Handle::borrow_from(Handle& lender) {
   if (type_.free == nullptr) return;
-  retain(lender.object());
+  retain(Edge::kLender, lender.object());
   const auto self = shared_from_this();
   if (std::find(lender.lent_.begin(), lender.lent_.end(), self) != lender.lent_.end()) return;
   lender.lent_.push_back(self);
@@ -161,22 +161,33 @@ void Handle::end_loans_given(const TypeInfo& type) {
   lent_.erase(ending, lent_.end());
 }
 
-void Handle::retain(napi_value dependency) const {
-  const napi_property_descriptor property = {nullptr,
-                                             env_.retain_key(),
-                                             nullptr,
-                                             nullptr,
-                                             nullptr,
-                                             dependency,
-                                             static_cast<napi_property_attributes>(napi_writable | napi_configurable),
-                                             nullptr};
-  check(napi_define_properties(env_.env(), object(), 1, &property));
+// The array of retained objects, by edge; null before the first one.
+static napi_value edges_of(Environment& env, napi_value object) {
+  napi_value edges = nullptr;
+  napi_valuetype type = napi_undefined;
+  check(napi_get_property(env.env(), object, env.retain_key(), &edges));
+  check(napi_typeof(env.env(), edges, &type));
+  return type == napi_object ? edges : nullptr;
 }
 
-napi_value Handle::retained() const {
+void Handle::retain(Edge edge, napi_value object) const {
+  napi_value self = this->object();
+  napi_value edges = edges_of(env_, self);
+  if (edges == nullptr) {
+    check(napi_create_array(env_.env(), &edges));
+    const napi_property_descriptor property = {nullptr, env_.retain_key(), nullptr, nullptr, nullptr,
+                                               edges,   napi_default,      nullptr};
+    check(napi_define_properties(env_.env(), self, 1, &property));
+  }
+  check(napi_set_element(env_.env(), edges, static_cast<uint32_t>(edge), object));
+}
+
+napi_value Handle::retained(Edge edge) const {
+  napi_value edges = edges_of(env_, object());
+  if (edges == nullptr) return nullptr;
   napi_value value = nullptr;
   napi_valuetype type = napi_undefined;
-  check(napi_get_property(env_.env(), object(), env_.retain_key(), &value));
+  check(napi_get_element(env_.env(), edges, static_cast<uint32_t>(edge), &value));
   check(napi_typeof(env_.env(), value, &type));
   return type == napi_object ? value : nullptr;
 }

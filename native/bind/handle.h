@@ -68,10 +68,11 @@ class Handle : public std::enable_shared_from_this<Handle> {
   // Ends the loans of one type that this handle has given, once the current call has delivered its callbacks.
   void end_loans_given(const TypeInfo& type);
 
-  // Keeps `dependency` alive for as long as this handle's JavaScript object.
-  void retain(napi_value dependency) const;
+  // What the JavaScript object of a handle keeps alive besides itself: one object of each kind.
+  enum class Edge : uint32_t { kLender, kContext, kCallbacks };
+  void retain(Edge edge, napi_value object) const;
   // What retain() was last given, or null.
-  napi_value retained() const;
+  napi_value retained(Edge edge) const;
 
   uint64_t serial() const { return serial_; }
 

@@ -75,16 +75,36 @@ napi_value take_exception(Environment& env, const Error* error) {
 // What both handlers of one promise share: what to do with the value, and what to do when there is none.
 class Settlement {
  public:
-  explicit Settlement(std::shared_ptr<Connection> connection) : connection(std::move(connection)) {}
+  explicit Settlement(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
   virtual ~Settlement() = default;
   Settlement(const Settlement&) = delete;
   Settlement& operator=(const Settlement&) = delete;
 
+  // False when the question has ended without this answer: nobody is to hear of it any more.
   virtual bool wanted() const = 0;
+  // Takes the answer; throws when it cannot be used.
   virtual void fulfil(Environment& env, napi_value value) = 0;
-  virtual void fail() noexcept = 0;
+  virtual void fail(Environment& env) noexcept = 0;
 
-  const std::shared_ptr<Connection> connection;
+  void settle(Environment& env, napi_value value) {
+    const bool was_wanted = wanted();
+    try {
+      fulfil(env, value);
+    } catch (const Error& error) {
+      reject(env, take_exception(env, &error), was_wanted);
+    } catch (const Pending&) {
+      reject(env, take_exception(env, nullptr), was_wanted);
+    }
+  }
+
+  void reject(Environment& env, napi_value reason, bool was_wanted) {
+    if (!was_wanted) return;
+    connection_->report(env, reason);
+    fail(env);
+  }
+
+ protected:
+  const std::shared_ptr<Connection> connection_;
 };
 
 template <bool Fulfilled>
@@ -96,22 +116,10 @@ napi_value on_settled(napi_env raw, napi_callback_info info) {
     void* data = nullptr;
     check(napi_get_cb_info(raw, info, &count, &value, nullptr, &data));
     const std::shared_ptr<Settlement> settlement = *static_cast<std::shared_ptr<Settlement>*>(data);
-    if (settlement->wanted()) {
-      if constexpr (Fulfilled) {
-        try {
-          settlement->fulfil(env, value);
-        } catch (const Error& error) {
-          settlement->fail();
-          settlement->connection->defer_exception(env, take_exception(env, &error));
-        } catch (const Pending&) {
-          settlement->fail();
-          settlement->connection->defer_exception(env, take_exception(env, nullptr));
-        }
-      } else {
-        settlement->fail();
-        settlement->connection->defer_exception(env, value);
-      }
-      settlement->connection->wake_waiters(env);
+    if constexpr (Fulfilled) {
+      settlement->settle(env, value);
+    } else {
+      settlement->reject(env, value, settlement->wanted());
     }
     return nullptr;
   });
@@ -202,12 +210,14 @@ class LookupSettlement final : public Settlement {
                    std::unique_ptr<CopyFlag> copy)
       : Settlement(std::move(connection)), lookup_(std::move(lookup)), copy_(std::move(copy)) {}
 
-  bool wanted() const override { return !lookup_->answered; }
+  bool wanted() const override { return !lookup_->settled; }
   void fulfil(Environment& env, napi_value value) override {
-    lookup_->answer = accept_answer(env, *connection, value, *copy_);
-    lookup_->answered = true;
+    // Also for a lookup that has ended: a reference that was handed over does not come back.
+    auto session = accept_answer(env, *connection_, value, *copy_);
+    if (wanted()) connection_->answer(env, lookup_, std::move(session));
   }
-  void fail() noexcept override { lookup_->answered = true; }
+  void fail(Environment& env) noexcept override { connection_->answer(env, lookup_, nullptr); }
+  napi_value copy() const { return copy_->object(); }
 
  private:
   std::shared_ptr<Lookup> lookup_;
@@ -218,13 +228,40 @@ class CertSettlement final : public Settlement {
  public:
   using Settlement::Settlement;
 
-  bool wanted() const override { return connection->cert == Connection::Cert::kAsked; }
+  bool wanted() const override { return connection_->cert == Connection::Cert::kAsked; }
   void fulfil(Environment& env, napi_value value) override {
-    connection->cert =
-        truth(env, value, true, "the certificate callback") ? Connection::Cert::kAccepted : Connection::Cert::kRefused;
+    const bool accepted = truth(env, value, true, "the certificate callback");
+    if (wanted()) connection_->answer_cert(env, accepted);
   }
-  void fail() noexcept override { connection->cert = Connection::Cert::kRefused; }
+  void fail(Environment& env) noexcept override { connection_->answer_cert(env, false); }
 };
+
+// Asks a callback whose answer may come at once or by a promise. Throws what it throws, after counting it as no answer.
+template <class... Values>
+void ask(Environment& env, napi_value function, const std::shared_ptr<Settlement>& settlement, bool synchronous,
+         Values... values) {
+  try {
+    napi_value result = call(env, function, values...);
+    napi_value then = then_of(env, result);
+    if (then == nullptr) {
+      settlement->fulfil(env, result);
+      return;
+    }
+    settle_later(env, result, then, settlement);
+    if (synchronous) {
+      throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
+                  "the callback answered a promise, but there are no async jobs to pause the handshake with");
+    }
+  } catch (const Error&) {
+    // The callback may have freed the connection, which ended the question: then nobody wants to know.
+    if (!settlement->wanted()) return;
+    settlement->fail(env);
+    throw;
+  } catch (const Pending&) {
+    if (settlement->wanted()) settlement->fail(env);
+    throw;
+  }
+}
 
 }  // namespace
 
@@ -281,42 +318,15 @@ void RemoveEvent::deliver(Environment& env) {
 }
 
 void GetEvent::deliver(Environment& env) {
-  if (lookup_->answered) return;
-  // However this ends but by a promise, the question is answered, with a miss unless the callback did better.
-  bool pending = false;
-  try {
-    pending = !ask(env);
-  } catch (...) {
-    finish(env);
-    throw;
-  }
-  if (!pending) finish(env);
-}
-
-bool GetEvent::ask(Environment& env) {
+  if (lookup_->settled) return;
   napi_value function = connection_->context->callback(env, Slot::kGet);
-  if (function == nullptr) return true;
-  auto copy = std::make_unique<CopyFlag>(env);
-  napi_value id = bind::to_js(env, bind::Octets(lookup_->id));
-  napi_value result = call(env, function, connection_->object(env), id, copy->object());
-  // The callback may have freed the connection, which ends the lookup.
-  if (lookup_->answered) return true;
-  napi_value then = then_of(env, result);
-  if (then == nullptr) {
-    lookup_->answer = accept_answer(env, *connection_, result, *copy);
-    return true;
+  if (function == nullptr) {
+    connection_->answer(env, lookup_, nullptr);
+    return;
   }
-  if (lookup_->synchronous) {
-    throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
-                "the get callback answered a promise, but there are no async jobs to pause the handshake with");
-  }
-  settle_later(env, result, then, std::make_shared<LookupSettlement>(connection_, lookup_, std::move(copy)));
-  return false;
-}
-
-void GetEvent::finish(Environment& env) noexcept {
-  lookup_->answered = true;
-  connection_->wake_waiters(env);
+  const auto settlement = std::make_shared<LookupSettlement>(connection_, lookup_, std::make_unique<CopyFlag>(env));
+  ask(env, function, settlement, lookup_->synchronous, connection_->object(env),
+      bind::to_js(env, bind::Octets(lookup_->id)), settlement->copy());
 }
 
 void KeylogEvent::deliver(Environment& env) {
@@ -326,28 +336,12 @@ void KeylogEvent::deliver(Environment& env) {
 
 void CertEvent::deliver(Environment& env) {
   if (connection_->cert != Connection::Cert::kAsked) return;
-  const auto settlement = std::make_shared<CertSettlement>(connection_);
-  try {
-    napi_value result = nullptr;
-    napi_value function = context_->callback(env, Slot::kCert);
-    if (function != nullptr) {
-      result = call(env, function, connection_->object(env));
-    } else {
-      check(napi_get_undefined(env.env(), &result));
-    }
-    // The callback may have freed the connection, which ends the question.
-    if (!settlement->wanted()) return;
-    if (napi_value then = then_of(env, result)) {
-      settle_later(env, result, then, settlement);
-      return;
-    }
-    settlement->fulfil(env, result);
-  } catch (...) {
-    settlement->fail();
-    connection_->wake_waiters(env);
-    throw;
+  napi_value function = context_->callback(env, Slot::kCert);
+  if (function == nullptr) {
+    connection_->answer_cert(env, true);
+    return;
   }
-  connection_->wake_waiters(env);
+  ask(env, function, std::make_shared<CertSettlement>(connection_), false, connection_->object(env));
 }
 
 }  // namespace session

@@ -39,10 +39,6 @@ class GetEvent final : public Event {
   void deliver(bind::Environment& env) override;
 
  private:
-  // Asks the callback; false when it answered a promise.
-  bool ask(bind::Environment& env);
-  void finish(bind::Environment& env) noexcept;
-
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<Lookup> lookup_;
 };

@@ -148,7 +148,7 @@ napi_value new_ssl(Environment& env, Ref<SSL_CTX> ctx) {
   if (ssl.pointer == nullptr) return bind::null(env);
   const auto handle = bind::adopt(env, ssl.pointer);
   // The context's JavaScript object holds the callbacks.
-  handle->retain(ctx.handle->object());
+  handle->retain(bind::Handle::Edge::kContext, ctx.handle->object());
   return handle->object();
 }
 

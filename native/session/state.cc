@@ -65,10 +65,10 @@ void Context::set_callback(bind::Environment& env, bind::Handle& handle, Slot sl
   napi_ref fresh = nullptr;
   if (function != nullptr) bind::check(napi_create_reference(env.env(), function, 0, &fresh));
 
-  napi_value functions = handle.retained();
+  napi_value functions = handle.retained(bind::Handle::Edge::kCallbacks);
   if (functions == nullptr) {
     bind::check(napi_create_array(env.env(), &functions));
-    handle.retain(functions);
+    handle.retain(bind::Handle::Edge::kCallbacks, functions);
   }
   bind::check(napi_set_element(env.env(), functions, index, function != nullptr ? function : bind::null(env)));
 
@@ -142,7 +142,7 @@ void Connection::wake_waiters(bind::Environment& env) noexcept {
 void Connection::unwind(bind::Environment& env) noexcept {
   if (ssl_ == nullptr || busy) return;
   closing = true;
-  if (lookup) lookup->answered = true;
+  if (lookup) lookup->settled = lookup->answered = true;
   cert = Cert::kNotAsked;
   if (SSL_waiting_for_async(ssl_) == 1) {
     const ossl::ErrorQueueKeeper errors;
@@ -160,7 +160,19 @@ void Connection::unwind(bind::Environment& env) noexcept {
   wake_waiters(env);
 }
 
-void Connection::defer_exception(bind::Environment& env, napi_value exception) noexcept {
+void Connection::answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
+                        ossl::SslSessionPointer session) noexcept {
+  answered->answer = std::move(session);
+  answered->settled = answered->answered = true;
+  wake_waiters(env);
+}
+
+void Connection::answer_cert(bind::Environment& env, bool accepted) noexcept {
+  cert = accepted ? Cert::kAccepted : Cert::kRefused;
+  wake_waiters(env);
+}
+
+void Connection::report(bind::Environment& env, napi_value exception) noexcept {
   // Only an object can be referenced: anything else is boxed in one.
   napi_value box = nullptr;
   if (napi_create_object(env.env(), &box) != napi_ok) return;

@@ -53,6 +53,9 @@ class Context {
 // What a paused handshake asked and JavaScript has to answer.
 struct Lookup {
   std::vector<unsigned char> id;
+  // JavaScript has answered, or is not to be heard any more.
+  bool settled = false;
+  // The handshake can go on.
   bool answered = false;
   // There is no fibre to pause: the answer must be there when the callback returns.
   bool synchronous = false;
@@ -78,8 +81,6 @@ class Connection {
   napi_value object(bind::Environment& env) const;
 
   bool waiting() const { return (lookup && !lookup->answered) || cert == Cert::kAsked; }
-  // Tells whoever awaits SSL_waiting_session that calling again makes sense.
-  void wake_waiters(bind::Environment& env) noexcept;
   // A promise that is resolved when nothing is awaited any more.
   napi_value wait(bind::Environment& env);
 
@@ -87,8 +88,13 @@ class Connection {
   // the connection comes by here first. On the thread that started the job.
   void unwind(bind::Environment& env) noexcept;
 
+  // JavaScript's answers. Null is a miss.
+  void answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
+              ossl::SslSessionPointer session) noexcept;
+  void answer_cert(bind::Environment& env, bool accepted) noexcept;
+
   // Keeps an exception for the next call that drives this connection.
-  void defer_exception(bind::Environment& env, napi_value exception) noexcept;
+  void report(bind::Environment& env, napi_value exception) noexcept;
   // Throws what was kept.
   void throw_deferred(bind::Environment& env);
 
@@ -106,6 +112,9 @@ class Connection {
   std::vector<unsigned char> write_buffer;
 
  private:
+  // Tells whoever awaits SSL_waiting_session that calling again makes sense.
+  void wake_waiters(bind::Environment& env) noexcept;
+
   SSL* ssl_;
   const SSL* const address_;
   const uint64_t serial_;

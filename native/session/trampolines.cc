@@ -35,7 +35,7 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   if (lookup->synchronous) {
     // Not on a fibre and under no lock of OpenSSL's, on the thread of the JavaScript call that drives the handshake.
     napi_value exception = mailbox.deliver_now();
-    if (exception != nullptr) connection->defer_exception(*mailbox.environment(), exception);
+    if (exception != nullptr) connection->report(*mailbox.environment(), exception);
   } else {
     while (!lookup->answered && ASYNC_pause_job() == 1) {
     }
