@@ -417,19 +417,24 @@ describe('The get callback', () => {
         }
       })
 
-      it('free its connection and hand over nothing by copy 0', () => {
+      it('free its connection and answer nevertheless: copy 0 gives the reference up all the same', () => {
         const { serverCtx, clientCtx, session, ticket } = externalCache(version)
-        const pair = new Pair(serverCtx, clientCtx, ticket)
-        SSL_CTX_sess_set_get_cb(serverCtx, (ssl, _id, copy) => {
-          SSL_free(ssl)
-          copy.value = 0
-          return session
-        })
-        SSL_do_handshake(pair.client)
-        transfer(pair.client, pair.server)
-        SSL_do_handshake(pair.server)
-        assert.equal(SSL_SESSION_get_id(session).length, 32)
-        SSL_SESSION_free(session)
+        for (const value of [1, 0]) {
+          const answer = restored(session)
+          const pair = new Pair(serverCtx, clientCtx, ticket)
+          SSL_CTX_sess_set_get_cb(serverCtx, (ssl, _id, copy) => {
+            SSL_free(ssl)
+            copy.value = value
+            return answer
+          })
+          SSL_do_handshake(pair.client)
+          transfer(pair.client, pair.server)
+          const alive = live('SSL_SESSION')
+          assert.equal(SSL_do_handshake(pair.server), -1)
+          if (value === 1) SSL_SESSION_free(answer)
+          else assert.throws(() => SSL_SESSION_free(answer), { code: 'ERR_HANDLE_FREED' })
+          assert.equal(live('SSL_SESSION'), alive - 1)
+        }
       })
 
       it('free its context, which the connection keeps for itself', () => {

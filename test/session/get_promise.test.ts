@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import {
   type GetSessionCallback,
+  type SSL,
   SSL_ASYNC_PAUSED,
   SSL_accept,
   type SSL_CTX,
@@ -285,22 +286,43 @@ describe('A get callback that answers a promise', () => {
       })
     })
 
-    it('moves no reference when the promise is kept after the connection is gone', async () => {
-      const { serverCtx, clientCtx, session, ticket } = externalCache(version)
-      for (const end of [SSL_free, SSL_clear]) {
-        const answer = open<SSL_SESSION>()
-        SSL_CTX_sess_set_get_cb(serverCtx, (_ssl, _id, copy) => {
-          copy.value = 0
-          return answer.promise
+    describe('and keeps it after the connection is gone', () => {
+      /** Pauses a handshake, ends it, and only then has the promise resolve. */
+      async function answerLate(cache: ExternalCache, end: (ssl: SSL) => unknown, value: number, answer: unknown) {
+        const late = open<SSL_SESSION>()
+        SSL_CTX_sess_set_get_cb(cache.serverCtx, (_ssl, _id, copy) => {
+          copy.value = value
+          return late.promise
         })
-        const pair = proposed(serverCtx, clientCtx, ticket)
+        const pair = proposed(cache.serverCtx, cache.clientCtx, cache.ticket)
         assertPaused(pair)
         end(pair.server)
-        const ownedBefore = owned('SSL_SESSION')
-        answer.resolve(session)
+        late.resolve(answer as SSL_SESSION)
         await setImmediate()
-        assert.equal(owned('SSL_SESSION'), ownedBefore)
-        assert.equal(SSL_SESSION_get_id(session).length, 32)
+        // Nothing surfaces later, either.
+        if (end === SSL_clear) assert.equal(SSL_do_handshake(pair.server), -1)
+      }
+
+      for (const [how, end] of Object.entries({ SSL_free, SSL_clear })) {
+        it(`gives its reference up by copy 0, and by nothing else (${how})`, async () => {
+          const cache = externalCache(version)
+          for (const value of [1, 0]) {
+            const answer = restored(cache.session)
+            await answerLate(cache, end, value, answer)
+            if (value === 1) SSL_SESSION_free(answer)
+            assert.throws(() => SSL_SESSION_get_id(answer), { code: 'ERR_HANDLE_FREED' })
+          }
+        })
+
+        it(`costs no error when its answer is none (${how})`, async () => {
+          const cache = externalCache(version)
+          const foreign = externalCache(version).session
+          const ownedBefore = owned('SSL_SESSION')
+          for (const answer of [null, undefined, 'session', foreign]) await answerLate(cache, end, 0, answer)
+          // The other half of each pair is the test's, too.
+          assert.equal(owned('SSL_SESSION') - ownedBefore, 4)
+          assert.equal(SSL_SESSION_get_id(foreign).length, 32)
+        })
       }
     })
 
