@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <unordered_map>
 #include <vector>
 
@@ -19,6 +20,12 @@ struct TypeInfo;
 
 // How many different handle classes there can be.
 inline constexpr size_t kMaxTypes = 16;
+
+// Keeps another thread out of an object, and the owner of the mutex alive; does nothing unless it was given one.
+struct Lock {
+  std::shared_ptr<void> owner;
+  std::unique_lock<std::mutex> held;
+};
 
 class Environment {
  public:
@@ -35,6 +42,8 @@ class Environment {
   virtual void settle() = 0;
   // Called instead when that call throws: the callbacks come later.
   virtual void postpone() noexcept = 0;
+  // Called for each handle that a C function is about to be given: locks those that other threads work with.
+  virtual void lock(const TypeInfo& type, const void* pointer, Lock& lock) = 0;
   // Called before the application's last claim on a handle is given back, while its pointer is still good.
   virtual void releasing(Handle& handle) noexcept = 0;
 

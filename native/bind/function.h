@@ -23,10 +23,6 @@ struct Constant {
 
 namespace detail {
 
-// An Environment& in front of a lambda's parameters is supplied, not converted.
-template <class T>
-inline constexpr bool kIsEnvironment = std::is_same_v<T, Environment&>;
-
 template <class T>
 struct Argument {
   using Holder = typename FromJs<T>::Holder;
@@ -35,9 +31,27 @@ struct Argument {
   }
 };
 
+// The lock of an argument that another thread may be working with.
+template <class T>
+void lock_argument(Environment&, const T&, Lock&) {}
+
+template <class T>
+requires requires { TypeOf<std::remove_const_t<T>>::info(); }
+void lock_argument(Environment& env, T* const& pointer, Lock& lock) {
+  if (pointer != nullptr) env.lock(TypeOf<std::remove_const_t<T>>::info(), pointer, lock);
+}
+
+template <class T>
+void lock_argument(Environment& env, const Ref<T>& reference, Lock& lock) {
+  lock_argument(env, reference.pointer, lock);
+}
+
+// An Environment& in front of the parameters is supplied, not converted.
 template <class R, class F, class Holders, size_t... I>
 napi_value invoke_and_convert(Environment& env, F& function, Holders& holders, std::index_sequence<I...>,
                               Environment* leading) {
+  Lock lock;
+  (lock_argument(env, std::get<I>(holders), lock), ...);
   const auto call = [&]() -> R {
     if constexpr (std::is_invocable_v<F&, Environment&, decltype(std::get<I>(holders))...>) {
       return function(*leading, std::get<I>(holders)...);

@@ -8,17 +8,29 @@ namespace session {
 AddonEnvironment::AddonEnvironment(napi_env env)
     : bind::Environment(env), mailbox_(std::make_shared<Mailbox>(*this)), async_(ossl::async_jobs()) {
   // Registered after the threadsafe function, so it runs before that one's own hook.
-  bind::check(napi_add_env_cleanup_hook(env, close_mailbox, this));
+  bind::check(napi_add_env_cleanup_hook(env, close, this));
 }
 
 AddonEnvironment::~AddonEnvironment() { mailbox_->detach(); }
 
-void AddonEnvironment::close_mailbox(void* self) noexcept { static_cast<AddonEnvironment*>(self)->mailbox_->close(); }
+void AddonEnvironment::close(void* self) noexcept {
+  auto* const environment = static_cast<AddonEnvironment*>(self);
+  environment->extension.reset();
+  environment->mailbox_->close();
+}
+
+void AddonEnvironment::lock(const bind::TypeInfo& type, const void* pointer, bind::Lock& lock) {
+  if (&type != &bind::TypeOf<SSL>::info()) return;
+  const auto driver = Connection::of(static_cast<const SSL*>(pointer))->driver();
+  if (!driver) return;
+  lock.held = std::unique_lock(driver->mutex());
+  lock.owner = driver;
+}
 
 void AddonEnvironment::releasing(bind::Handle& handle) noexcept {
   if (&handle.type() != &bind::TypeOf<SSL>::info()) return;
   // The claim may throw only when the handle is dead, and it is not yet.
-  Connection::of(static_cast<const SSL*>(handle.use()))->unwind(*this);
+  Connection::of(static_cast<const SSL*>(handle.use()))->abandon(*this);
 }
 
 }  // namespace session

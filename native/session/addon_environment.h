@@ -7,6 +7,15 @@
 
 namespace session {
 
+// What a layer above this one keeps for each environment; destroyed before the mailbox closes.
+class Extension {
+ public:
+  Extension() = default;
+  virtual ~Extension() = default;
+  Extension(const Extension&) = delete;
+  Extension& operator=(const Extension&) = delete;
+};
+
 class AddonEnvironment final : public bind::Environment {
  public:
   explicit AddonEnvironment(napi_env env);
@@ -18,12 +27,15 @@ class AddonEnvironment final : public bind::Environment {
   // Handshakes can be paused: the platform has fibres and they are not switched off.
   bool async() const { return async_; }
 
+  std::unique_ptr<Extension> extension;
+
   void settle() override { mailbox_->settle(); }
   void postpone() noexcept override { mailbox_->postpone(); }
+  void lock(const bind::TypeInfo& type, const void* pointer, bind::Lock& lock) override;
   void releasing(bind::Handle& handle) noexcept override;
 
  private:
-  static void close_mailbox(void* self) noexcept;
+  static void close(void* self) noexcept;
 
   std::shared_ptr<Mailbox> mailbox_;
   const bool async_;

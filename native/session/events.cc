@@ -226,14 +226,18 @@ class LookupSettlement final : public Settlement {
 
 class CertSettlement final : public Settlement {
  public:
-  using Settlement::Settlement;
+  CertSettlement(std::shared_ptr<Connection> connection, std::shared_ptr<CertQuestion> question)
+      : Settlement(std::move(connection)), question_(std::move(question)) {}
 
-  bool wanted() const override { return connection_->cert == Connection::Cert::kAsked; }
+  bool wanted() const override { return !question_->settled; }
   void fulfil(Environment& env, napi_value value) override {
     const bool accepted = truth(env, value, true, "the certificate callback");
-    if (wanted()) connection_->answer_cert(env, accepted);
+    if (wanted()) connection_->answer(env, question_, accepted);
   }
-  void fail(Environment& env) noexcept override { connection_->answer_cert(env, false); }
+  void fail(Environment& env) noexcept override { connection_->answer(env, question_, false); }
+
+ private:
+  std::shared_ptr<CertQuestion> question_;
 };
 
 // Asks a callback whose answer may come at once or by a promise. Throws what it throws, after counting it as no answer.
@@ -335,13 +339,13 @@ void KeylogEvent::deliver(Environment& env) {
 }
 
 void CertEvent::deliver(Environment& env) {
-  if (connection_->cert != Connection::Cert::kAsked) return;
+  if (question_->settled) return;
   napi_value function = context_->callback(env, Slot::kCert);
   if (function == nullptr) {
-    connection_->answer_cert(env, true);
+    connection_->answer(env, question_, true);
     return;
   }
-  ask(env, function, std::make_shared<CertSettlement>(connection_), false, connection_->object(env));
+  ask(env, function, std::make_shared<CertSettlement>(connection_, question_), false, connection_->object(env));
 }
 
 }  // namespace session

@@ -59,13 +59,15 @@ class KeylogEvent final : public Event {
 // A handshake waits for the application to choose certificates.
 class CertEvent final : public Event {
  public:
-  CertEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Context> context)
-      : connection_(std::move(connection)), context_(std::move(context)) {}
+  CertEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Context> context,
+            std::shared_ptr<CertQuestion> question)
+      : connection_(std::move(connection)), context_(std::move(context)), question_(std::move(question)) {}
   void deliver(bind::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<Context> context_;
+  std::shared_ptr<CertQuestion> question_;
 };
 
 // Throws ERR_WRONG_CONTEXT when the session belongs to another context; from then on it belongs to this one.

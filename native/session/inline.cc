@@ -23,6 +23,13 @@ using bind::NullableRef;
 using bind::Owned;
 using bind::Ref;
 
+void require_inline(const Connection& connection) {
+  if (connection.driven_elsewhere()) {
+    throw Error(ErrorKind::kError, "ERR_ENGINE_OWNED",
+                "a thread of the engine drives this SSL: JavaScript can ask it, but not drive or reset it");
+  }
+}
+
 // --- Driving --------------------------------------------------------------------------------------------------------
 
 // Marks a connection as inside OpenSSL, and keeps it there until the end: callbacks may free it meanwhile.
@@ -57,6 +64,7 @@ bool on_fibre(Environment& env, const Connection& connection) {
 template <class Step>
 int drive(Environment& env, const Ref<SSL>& ssl, Step step) {
   const std::shared_ptr<Connection> connection = Connection::of(ssl.pointer);
+  require_inline(*connection);
   connection->throw_deferred(env);
   on_fibre(env, *connection);
   for (;;) {
@@ -68,7 +76,8 @@ int drive(Environment& env, const Ref<SSL>& ssl, Step step) {
       result = step(ssl.pointer);
     }
     if (connection->ssl() == nullptr || !ssl.handle->alive()) return -1;
-    if (connection->cert == Connection::Cert::kAccepted) connection->cert = Connection::Cert::kNotAsked;
+    // The context that was switched to asks nobody again.
+    if (connection->certificate && connection->certificate->answered) connection->certificate.reset();
     connection->throw_deferred(env);
     if (!connection->waiting()) return result;
     env.settle();
@@ -139,7 +148,7 @@ napi_value write_early_data(Environment& env, Ref<SSL> ssl, Bytes data) {
 
 Owned<SSL> new_connection(Ref<SSL_CTX> ctx) {
   ossl::SslPointer ssl(SSL_new(ctx.pointer));
-  if (ssl) Connection::attach(ssl.get());
+  if (ssl) Connection::attach(ssl.get(), nullptr);
   return {ssl.release()};
 }
 
@@ -155,10 +164,11 @@ napi_value new_ssl(Environment& env, Ref<SSL_CTX> ctx) {
 // Before the handshake's state is reset: a fibre in the middle of it would go on in what is no longer there.
 void stop_handshake(Environment& env, const Ref<SSL>& ssl) {
   const auto& connection = Connection::of(ssl.pointer);
+  require_inline(*connection);
   if (connection->busy) {
     throw Error(ErrorKind::kError, "ERR_SSL_BUSY", "this SSL is inside a call already: its callback cannot reset it");
   }
-  connection->unwind(env);
+  connection->abandon(env);
 }
 
 int clear(Environment& env, Ref<SSL> ssl) {
@@ -170,6 +180,7 @@ int clear(Environment& env, Ref<SSL> ssl) {
 
 // The BIOs become the connection's; the application can use them as long as that lives.
 void set_bio(Ref<SSL> ssl, NullableRef<BIO> rbio, NullableRef<BIO> wbio) {
+  require_inline(*Connection::of(ssl.pointer));
   BIO* const old_rbio = SSL_get_rbio(ssl.pointer);
   BIO* const old_wbio = SSL_get_wbio(ssl.pointer);
   // Which references OpenSSL takes over is as SSL_set_bio(3) tells: none for what stays, one where both are the same.
@@ -237,7 +248,11 @@ constexpr bind::Function kFunctions[] = {
     define<&read_early_data>("SSL_read_early_data"),
     define<&write_early_data>("SSL_write_early_data"),
     define("SSL_shutdown", [](Environment& env, Ref<SSL> ssl) { return drive(env, ssl, SSL_shutdown); }),
-    define("SSL_waiting_session", [](Environment& env, SSL* ssl) { return Connection::of(ssl)->wait(env); }),
+    define("SSL_waiting_session",
+           [](Environment& env, SSL* ssl) {
+             require_inline(*Connection::of(ssl));
+             return Connection::of(ssl)->wait(env);
+           }),
     define<&set_session>("SSL_set_session"),
     define<&borrowed_session>("SSL_get_session"),
     define<&borrowed_session>("SSL_get0_session"),

@@ -51,11 +51,31 @@ std::shared_ptr<Context>* Context::slot(const SSL_CTX* ctx) {
   return static_cast<std::shared_ptr<Context>*>(SSL_CTX_get_ex_data(ctx, ContextSlot::index()));
 }
 
+namespace {
+
+// References that a context leaves behind, on their way to the only thread that may delete them.
+class ForgetEvent final : public Event {
+ public:
+  explicit ForgetEvent(const std::array<napi_ref, kSlots>& references) : references_(references) {}
+  void deliver(bind::Environment& env) override { forget(env, references_); }
+
+  static void forget(bind::Environment& env, const std::array<napi_ref, kSlots>& references) {
+    for (napi_ref reference : references) {
+      if (reference != nullptr) napi_delete_reference(env.env(), reference);
+    }
+  }
+
+ private:
+  const std::array<napi_ref, kSlots> references_;
+};
+
+}  // namespace
+
 Context::~Context() {
-  bind::Environment* const env = mailbox->environment();
-  if (env == nullptr) return;
-  for (napi_ref reference : callbacks_) {
-    if (reference != nullptr) napi_delete_reference(env->env(), reference);
+  if (!mailbox->on_environment_thread()) {
+    mailbox->push(std::make_unique<ForgetEvent>(callbacks_));
+  } else if (bind::Environment* const env = mailbox->environment()) {
+    ForgetEvent::forget(*env, callbacks_);
   }
 }
 
@@ -101,8 +121,8 @@ napi_value Context::object(bind::Environment& env) const { return object_or_dead
 
 // --- Connection -----------------------------------------------------------------------------------------------------
 
-std::shared_ptr<Connection> Connection::attach(SSL* ssl) {
-  auto connection = std::make_shared<Connection>(Context::of(SSL_get_SSL_CTX(ssl)), ssl);
+std::shared_ptr<Connection> Connection::attach(SSL* ssl, std::shared_ptr<Driver> driver) {
+  auto connection = std::make_shared<Connection>(Context::of(SSL_get_SSL_CTX(ssl)), ssl, std::move(driver));
   auto slot = std::make_unique<std::shared_ptr<Connection>>(connection);
   if (SSL_set_ex_data(ssl, ConnectionSlot::index(), slot.get()) != 1) throw out_of_memory();
   static_cast<void>(slot.release());
@@ -118,7 +138,10 @@ Connection::~Connection() {
   if (env != nullptr && exception_ != nullptr) napi_delete_reference(env->env(), exception_);
 }
 
-napi_value Connection::object(bind::Environment& env) const { return object_or_dead<SSL>(env, address_, serial_); }
+napi_value Connection::object(bind::Environment& env) const {
+  const auto driver = driver_.lock();
+  return driver ? driver->object(env) : object_or_dead<SSL>(env, address_, serial_);
+}
 
 napi_value Connection::wait(bind::Environment& env) {
   napi_deferred deferred = nullptr;
@@ -139,11 +162,11 @@ void Connection::wake_waiters(bind::Environment& env) noexcept {
   for (napi_deferred deferred : waiters) napi_resolve_deferred(env.env(), deferred, undefined);
 }
 
-void Connection::unwind(bind::Environment& env) noexcept {
+void Connection::unwind() noexcept {
   if (ssl_ == nullptr || busy) return;
   closing = true;
-  if (lookup) lookup->settled = lookup->answered = true;
-  cert = Cert::kNotAsked;
+  if (lookup) lookup->answered = true;
+  if (certificate) certificate->answered = true;
   if (SSL_waiting_for_async(ssl_) == 1) {
     const ossl::ErrorQueueKeeper errors;
     // The handshake is not to go on to its expensive part: nobody will read its answer.
@@ -155,24 +178,47 @@ void Connection::unwind(bind::Environment& env) noexcept {
     SSL_set_cert_cb(ssl_, asks ? cert_trampoline : nullptr, Context::slot(certificates));
   }
   lookup.reset();
+  certificate.reset();
   closing = false;
+}
+
+void Connection::abandon(bind::Environment& env) noexcept {
+  if (driven_elsewhere_ || busy) return;
+  if (lookup) lookup->settled = true;
+  if (certificate) certificate->settled = true;
+  unwind();
   if (exception_ != nullptr) napi_delete_reference(env.env(), std::exchange(exception_, nullptr));
   wake_waiters(env);
 }
 
 void Connection::answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
                         ossl::SslSessionPointer session) noexcept {
+  answered->settled = true;
+  if (driven_elsewhere_) {
+    if (const auto driver = driver_.lock()) driver->answer(answered, std::move(session));
+    return;
+  }
   answered->answer = std::move(session);
-  answered->settled = answered->answered = true;
+  answered->answered = true;
   wake_waiters(env);
 }
 
-void Connection::answer_cert(bind::Environment& env, bool accepted) noexcept {
-  cert = accepted ? Cert::kAccepted : Cert::kRefused;
+void Connection::answer(bind::Environment& env, const std::shared_ptr<CertQuestion>& question, bool accepted) noexcept {
+  question->settled = true;
+  if (driven_elsewhere_) {
+    if (const auto driver = driver_.lock()) driver->answer(question, accepted);
+    return;
+  }
+  question->accepted = accepted;
+  question->answered = true;
   wake_waiters(env);
 }
 
 void Connection::report(bind::Environment& env, napi_value exception) noexcept {
+  if (driven_elsewhere_) {
+    napi_fatal_exception(env.env(), exception);
+    return;
+  }
   // Only an object can be referenced: anything else is boxed in one.
   napi_value box = nullptr;
   if (napi_create_object(env.env(), &box) != napi_ok) return;

@@ -51,49 +51,87 @@ class Context {
 };
 
 // What a paused handshake asked and JavaScript has to answer.
-struct Lookup {
-  std::vector<unsigned char> id;
-  // JavaScript has answered, or is not to be heard any more.
+struct Question {
+  // On the environment's thread: JavaScript has answered, or is not to be heard any more.
   bool settled = false;
-  // The handshake can go on.
+  // On the thread that drives the connection: the handshake can go on.
   bool answered = false;
+};
+
+// For the session of an id; null is a miss.
+struct Lookup : Question {
+  std::vector<unsigned char> id;
   // There is no fibre to pause: the answer must be there when the callback returns.
   bool synchronous = false;
   ossl::SslSessionPointer answer;
 };
 
+// For certificates; a refusal fails the handshake.
+struct CertQuestion : Question {
+  bool accepted = false;
+};
+
+// Whoever drives a connection on a thread that is not the environment's.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+
+  // From the environment's thread: what JavaScript has answered.
+  virtual void answer(std::shared_ptr<Lookup> lookup, ossl::SslSessionPointer session) noexcept = 0;
+  virtual void answer(std::shared_ptr<CertQuestion> question, bool accepted) noexcept = 0;
+  // From the environment's thread: the JavaScript object of the connection, a dead one when the connection is gone.
+  virtual napi_value object(bind::Environment& env) = 0;
+  // Held while OpenSSL works on the connection, by whatever thread.
+  virtual std::mutex& mutex() noexcept = 0;
+  // From the driving thread, which holds the mutex: waits, without it, until the question is answered.
+  virtual void park(Question& question) noexcept = 0;
+};
+
 // Attached to an SSL for its whole life; events and promises keep it longer.
 class Connection {
  public:
-  Connection(std::shared_ptr<Context> context, SSL* ssl)
-      : context(std::move(context)), ssl_(ssl), address_(ssl), serial_(ossl::serial_of(ssl)) {}
+  Connection(std::shared_ptr<Context> context, SSL* ssl, std::shared_ptr<Driver> driver)
+      : context(std::move(context)),
+        driver_(driver),
+        driven_elsewhere_(driver != nullptr),
+        ssl_(ssl),
+        address_(ssl),
+        serial_(ossl::serial_of(ssl)) {}
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  static std::shared_ptr<Connection> attach(SSL* ssl);
+  // Without a driver, JavaScript drives the connection itself.
+  static std::shared_ptr<Connection> attach(SSL* ssl, std::shared_ptr<Driver> driver);
   // The state of a connection made by SSL_new of this binding. Safe on the connection's own thread.
   static const std::shared_ptr<Connection>& of(const SSL* ssl);
 
-  // Null once OpenSSL has freed it.
+  // Whether another thread drives the connection; never changes.
+  bool driven_elsewhere() const { return driven_elsewhere_; }
+  // Null for inline connections, and once the driver is gone.
+  std::shared_ptr<Driver> driver() const { return driver_.lock(); }
+
+  // Null once OpenSSL has freed it. On the driving thread.
   SSL* ssl() const { return ssl_; }
   // The JavaScript object of the connection; a dead one when the connection is gone.
   napi_value object(bind::Environment& env) const;
 
-  bool waiting() const { return (lookup && !lookup->answered) || cert == Cert::kAsked; }
+  bool waiting() const { return (lookup && !lookup->answered) || (certificate && !certificate->answered); }
   // A promise that is resolved when nothing is awaited any more.
   napi_value wait(bind::Environment& env);
 
   // Ends a handshake that is paused, without an answer. OpenSSL frees no paused job, so every path that frees or resets
   // the connection comes by here first. On the thread that started the job.
-  void unwind(bind::Environment& env) noexcept;
+  void unwind() noexcept;
+  // The same, for inline connections, and what JavaScript knows of it.
+  void abandon(bind::Environment& env) noexcept;
 
   // JavaScript's answers. Null is a miss.
   void answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
               ossl::SslSessionPointer session) noexcept;
-  void answer_cert(bind::Environment& env, bool accepted) noexcept;
+  void answer(bind::Environment& env, const std::shared_ptr<CertQuestion>& question, bool accepted) noexcept;
 
-  // Keeps an exception for the next call that drives this connection.
+  // Keeps an exception for the next call that drives this connection; where there is none, it is an uncaught one.
   void report(bind::Environment& env, napi_value exception) noexcept;
   // Throws what was kept.
   void throw_deferred(bind::Environment& env);
@@ -102,7 +140,7 @@ class Connection {
   const std::shared_ptr<Context> context;
 
   std::shared_ptr<Lookup> lookup;
-  enum class Cert { kNotAsked, kAsked, kAccepted, kRefused } cert = Cert::kNotAsked;
+  std::shared_ptr<CertQuestion> certificate;
   // OpenSSL is inside a call with this connection.
   bool busy = false;
   // Being unwound: every question is answered with no.
@@ -115,6 +153,8 @@ class Connection {
   // Tells whoever awaits SSL_waiting_session that calling again makes sense.
   void wake_waiters(bind::Environment& env) noexcept;
 
+  const std::weak_ptr<Driver> driver_;
+  const bool driven_elsewhere_;
   SSL* ssl_;
   const SSL* const address_;
   const uint64_t serial_;

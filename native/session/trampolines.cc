@@ -27,7 +27,7 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
 
   const auto lookup = std::make_shared<Lookup>();
   lookup->id.assign(id, id + length);
-  lookup->synchronous = ASYNC_get_current_job() == nullptr;
+  lookup->synchronous = ASYNC_get_current_job() == nullptr && !connection->driven_elsewhere();
   connection->lookup = lookup;
 
   Mailbox& mailbox = *connection->context->mailbox;
@@ -36,6 +36,8 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
     // Not on a fibre and under no lock of OpenSSL's, on the thread of the JavaScript call that drives the handshake.
     napi_value exception = mailbox.deliver_now();
     if (exception != nullptr) connection->report(*mailbox.environment(), exception);
+  } else if (ASYNC_get_current_job() == nullptr) {
+    if (const auto driver = connection->driver()) driver->park(*lookup);
   } else {
     while (!lookup->answered && ASYNC_pause_job() == 1) {
     }
@@ -52,22 +54,16 @@ void keylog_trampoline(const SSL* ssl, const char* line) noexcept {
 
 int cert_trampoline(SSL* ssl, void* context) noexcept {
   const auto& connection = Connection::of(ssl);
-  switch (connection->cert) {
-    case Connection::Cert::kNotAsked:
-      connection->cert = Connection::Cert::kAsked;
-      connection->context->mailbox->push(
-          std::make_unique<CertEvent>(connection, *static_cast<std::shared_ptr<Context>*>(context)));
-      return -1;
-    case Connection::Cert::kAsked:
-      return -1;
-    case Connection::Cert::kAccepted:
-      connection->cert = Connection::Cert::kNotAsked;
-      return 1;
-    case Connection::Cert::kRefused:
-      connection->cert = Connection::Cert::kNotAsked;
-      return 0;
+  if (!connection->certificate) {
+    connection->certificate = std::make_shared<CertQuestion>();
+    connection->context->mailbox->push(std::make_unique<CertEvent>(
+        connection, *static_cast<std::shared_ptr<Context>*>(context), connection->certificate));
   }
-  return 0;
+  // A negative answer suspends the handshake, without a fibre.
+  if (!connection->certificate->answered) return -1;
+  const bool accepted = connection->certificate->accepted;
+  connection->certificate.reset();
+  return accepted ? 1 : 0;
 }
 
 int alpn_trampoline(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
