@@ -6,8 +6,8 @@
 //
 // Every session has its key in the expiry tree. The reverse need not hold: a key whose time is not the session's version
 // is a leftover, and goes when its time comes. That makes every write unconditional, or conditional on the version, so
-// the writes are carried out by lmdb's own thread while no JavaScript holds the lock that all processes wait for: a
-// process whose event loop is busy, or that was stopped, blocks no other.
+// the writes are carried out by lmdb's own thread, and no JavaScript ever runs while the lock is held that all processes
+// wait for: a process whose event loop is busy blocks no other.
 
 import { resolve } from 'node:path'
 import { setTimeout } from 'node:timers/promises'

@@ -69,7 +69,7 @@ int drive(Environment& env, const Ref<SSL>& ssl, Step step) {
   on_fibre(env, *connection);
   for (;;) {
     // Still paused: OpenSSL's own state says so too.
-    if (connection->waiting()) return -1;
+    if (connection->waiting() && !connection->busy) return -1;
     int result = 0;
     {
       const Busy busy(connection);
