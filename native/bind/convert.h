@@ -12,7 +12,7 @@
 
 #include "bind/handle.h"
 
-namespace bind {
+namespace binding {
 
 // --- The types that C functions and the lambdas standing for macros use in their signatures -------------------------
 
@@ -51,6 +51,11 @@ struct Ref {
 // A Ref that may be null.
 template <class T>
 struct NullableRef : Ref<T> {};
+
+// An object or an array, read by the function itself.
+struct Object {
+  napi_value value;
+};
 
 // A function or null.
 struct Callback {
@@ -231,6 +236,17 @@ struct FromJs<T*> {
 };
 
 template <>
+struct FromJs<Object> {
+  using Holder = Object;
+  static Object from(Environment& env, napi_value value, size_t position) {
+    napi_valuetype type = napi_undefined;
+    check(napi_typeof(env.env(), value, &type));
+    if (type != napi_object) wrong_type(position, "an object");
+    return {value};
+  }
+};
+
+template <>
 struct FromJs<Callback> {
   using Holder = Callback;
   static Callback from(Environment& env, napi_value value, size_t position) {
@@ -327,4 +343,4 @@ void set(Environment& env, napi_value object, const char* name, const T& value) 
   check(napi_set_named_property(env.env(), object, name, to_js(env, value)));
 }
 
-}  // namespace bind
+}  // namespace binding

@@ -2,7 +2,7 @@
 
 #include "bind/handle.h"
 
-namespace bind {
+namespace binding {
 
 Environment::Environment(napi_env env) : env_(env) {
   napi_value description = nullptr;
@@ -77,4 +77,4 @@ void Environment::end_loans() noexcept {
   }
 }
 
-}  // namespace bind
+}  // namespace binding

@@ -13,7 +13,7 @@
 
 #include "bind/error.h"
 
-namespace bind {
+namespace binding {
 
 class Handle;
 struct TypeInfo;
@@ -103,4 +103,4 @@ class CallScope {
   bool settled_ = false;
 };
 
-}  // namespace bind
+}  // namespace binding

@@ -1,6 +1,6 @@
 #include "bind/error.h"
 
-namespace bind {
+namespace binding {
 
 void Error::raise(napi_env env) const noexcept {
   switch (kind_) {
@@ -30,4 +30,4 @@ void out_of_range(size_t position, const char* range) {
   throw Error(ErrorKind::kRangeError, "ERR_OUT_OF_RANGE", argument(position) + range);
 }
 
-}  // namespace bind
+}  // namespace binding

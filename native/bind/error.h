@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-namespace bind {
+namespace binding {
 
 enum class ErrorKind { kError, kTypeError, kRangeError };
 
@@ -55,4 +55,4 @@ napi_value guarded(napi_env env, Body body) noexcept {
   return nullptr;
 }
 
-}  // namespace bind
+}  // namespace binding

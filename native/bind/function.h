@@ -7,7 +7,7 @@
 
 #include "bind/convert.h"
 
-namespace bind {
+namespace binding {
 
 // One row of a table of functions.
 struct Function {
@@ -156,4 +156,4 @@ constexpr Function define_static(const char* name) {
   return define<&detail::Returning<F>::immortal>(name);
 }
 
-}  // namespace bind
+}  // namespace binding

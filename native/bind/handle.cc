@@ -4,7 +4,7 @@
 #include <cstdio>
 #include <string>
 
-namespace bind {
+namespace binding {
 
 Handle::~Handle() {
   // The wrap's finalizer has given every claim back; what remains is the weak reference of a failed construction.
@@ -231,4 +231,4 @@ void Handle::collect() noexcept {
   for (uint32_t i = 0; i < claims; i++) type_.free(pointer);
 }
 
-}  // namespace bind
+}  // namespace binding

@@ -7,7 +7,7 @@
 
 #include "bind/environment.h"
 
-namespace bind {
+namespace binding {
 
 // Describes one type of C object; one immutable instance per type.
 struct TypeInfo {
@@ -94,4 +94,4 @@ class Handle : public std::enable_shared_from_this<Handle> {
   std::vector<std::shared_ptr<Handle>> lent_;
 };
 
-}  // namespace bind
+}  // namespace binding

@@ -7,16 +7,16 @@ namespace ossl {
 
 namespace {
 
-using bind::Bytes;
-using bind::define;
-using bind::MutableBytes;
-using bind::Owned;
+using binding::Bytes;
+using binding::define;
+using binding::MutableBytes;
+using binding::Owned;
 
 int length(size_t size) { return static_cast<int>(std::min<size_t>(size, INT32_MAX)); }
 
 // BIO_new_mem_buf(3) only refers to the caller's bytes, which JavaScript may change or lose: this one has its own.
 Owned<BIO> new_mem_buf(Bytes bytes) {
-  if (bytes.size > INT32_MAX) bind::out_of_range(0, "shorter than 2 GiB");
+  if (bytes.size > INT32_MAX) binding::out_of_range(0, "shorter than 2 GiB");
   std::unique_ptr<BIO, Deleter<BIO_free>> bio(BIO_new(BIO_s_mem()));
   if (!bio) return {nullptr};
   if (bytes.size > 0 && BIO_write(bio.get(), bytes.data, length(bytes.size)) != length(bytes.size)) return {nullptr};
@@ -24,13 +24,13 @@ Owned<BIO> new_mem_buf(Bytes bytes) {
   return {bio.release()};
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_STATIC(BIO_s_mem),
     OSSL_OWNED(BIO_new),
     define<&new_mem_buf>("BIO_new_mem_buf"),
     // C's BIO_free returns 1 on success; giving back a reference always succeeds or throws.
     define("BIO_free",
-           [](bind::NullableRef<BIO> bio) {
+           [](binding::NullableRef<BIO> bio) {
              if (!bio.handle) return 0;
              bio.handle->release();
              return 1;
@@ -49,6 +49,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> bio_functions() { return kFunctions; }
+std::span<const binding::Function> bio_functions() { return kFunctions; }
 
 }  // namespace ossl

@@ -65,6 +65,16 @@ inline void put_error(const QueuedError& error) {
 #endif
 }
 
+// Whether a failed read has found the end of the stream where TLS had not said goodbye.
+inline bool is_unexpected_eof(unsigned long code) {
+#ifdef SSL_R_UNEXPECTED_EOF_WHILE_READING
+  return ERR_GET_LIB(code) == ERR_LIB_SSL && ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
+#else
+  // 1.1.1 has no error for it: the queue is empty.
+  return code == 0;
+#endif
+}
+
 // The certificate of the peer, with a reference of its own.
 inline X509* get1_peer_certificate(const SSL* ssl) {
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L

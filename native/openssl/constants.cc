@@ -10,7 +10,7 @@ namespace ossl {
 
 namespace {
 
-constexpr bind::Constant kConstants[] = {
+constexpr binding::Constant kConstants[] = {
     OSSL_CONSTANT(SSL_SESS_CACHE_OFF),
     OSSL_CONSTANT(SSL_SESS_CACHE_CLIENT),
     OSSL_CONSTANT(SSL_SESS_CACHE_SERVER),
@@ -370,6 +370,6 @@ constexpr bind::Constant kConstants[] = {
 
 }  // namespace
 
-std::span<const bind::Constant> constants() { return kConstants; }
+std::span<const binding::Constant> constants() { return kConstants; }
 
 }  // namespace ossl

@@ -6,6 +6,6 @@
 namespace ossl {
 
 // The object that leaks() returns.
-napi_value leak_report(bind::Environment& env);
+napi_value leak_report(binding::Environment& env);
 
 }  // namespace ossl

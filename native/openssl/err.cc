@@ -8,8 +8,8 @@ namespace ossl {
 
 namespace {
 
-using bind::define;
-using bind::Environment;
+using binding::define;
+using binding::Environment;
 
 std::string error_string(unsigned long code) {
   std::string text(256, '\0');
@@ -20,19 +20,19 @@ std::string error_string(unsigned long code) {
 
 napi_value get_error_all(Environment& env) {
   const compat::QueuedError error = compat::take_error();
-  if (error.code == 0) return bind::null(env);
+  if (error.code == 0) return binding::null(env);
   napi_value object = nullptr;
-  bind::check(napi_create_object(env.env(), &object));
-  bind::set(env, object, "code", error.code);
-  bind::set(env, object, "file", error.file);
-  bind::set(env, object, "line", error.line);
-  bind::set(env, object, "func", error.function);
-  bind::set(env, object, "data", error.data);
-  bind::set(env, object, "flags", error.flags);
+  binding::check(napi_create_object(env.env(), &object));
+  binding::set(env, object, "code", error.code);
+  binding::set(env, object, "file", error.file);
+  binding::set(env, object, "line", error.line);
+  binding::set(env, object, "func", error.function);
+  binding::set(env, object, "data", error.data);
+  binding::set(env, object, "flags", error.flags);
   return object;
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_FUNCTION(ERR_get_error),
     OSSL_FUNCTION(ERR_peek_error),
     OSSL_FUNCTION(ERR_peek_last_error),
@@ -51,6 +51,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> err_functions() { return kFunctions; }
+std::span<const binding::Function> err_functions() { return kFunctions; }
 
 }  // namespace ossl

@@ -43,7 +43,7 @@ constexpr const char* kHowToIsolate =
     "`npm run build:native -- --openssl_static=true`.";
 
 [[noreturn]] void refuse(const char* code, const std::string& what, const char* advice) {
-  throw bind::Error(bind::ErrorKind::kError, code, what + ' ' + advice);
+  throw binding::Error(binding::ErrorKind::kError, code, what + ' ' + advice);
 }
 
 void check_origin() {

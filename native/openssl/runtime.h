@@ -5,7 +5,7 @@
 
 namespace ossl {
 
-// Refuses, with a bind::Error, a library that is not the one the addon was built for: ERR_OPENSSL_INTERPOSED when
+// Refuses, with a binding::Error, a library that is not the one the addon was built for: ERR_OPENSSL_INTERPOSED when
 // another copy (Node's own) took its place, ERR_OPENSSL_VERSION_MISMATCH when headers and library do not go together.
 // Then initialises OpenSSL. Must come before any other call into OpenSSL; later calls cost nothing.
 void verify_genuine();

@@ -5,14 +5,12 @@ namespace ossl {
 
 namespace {
 
-using bind::Bytes;
-using bind::Copy;
-using bind::define;
-using bind::Environment;
-using bind::Octets;
-using bind::Owned;
-
-int verify_and_continue(int, X509_STORE_CTX*) { return 1; }
+using binding::Bytes;
+using binding::Copy;
+using binding::define;
+using binding::Environment;
+using binding::Octets;
+using binding::Owned;
 
 Copy alpn_selected(SSL* ssl) {
   const unsigned char* data = nullptr;
@@ -32,7 +30,7 @@ Octets finished(SSL* ssl) {
 std::optional<Octets> export_keying_material(SSL* ssl, size_t size, std::string label, std::optional<Bytes> context) {
   // TLS 1.3 cannot expand to more than this (RFC 5869, 2.3); a bound also keeps a wrong length from taking all memory.
   constexpr size_t kLimit = size_t{255} * EVP_MAX_MD_SIZE;
-  if (size > kLimit) bind::out_of_range(1, "no longer than 255 hash lengths");
+  if (size > kLimit) binding::out_of_range(1, "no longer than 255 hash lengths");
   Octets material(size);
   const int result =
       SSL_export_keying_material(ssl, material.data(), size, label.data(), label.size(),
@@ -45,20 +43,21 @@ std::optional<Octets> export_keying_material(SSL* ssl, size_t size, std::string 
 template <STACK_OF(X509) * (*Get)(const SSL*)>
 napi_value chain_of(Environment& env, SSL* ssl) {
   STACK_OF(X509)* const chain = Get(ssl);
-  if (chain == nullptr) return bind::null(env);
+  if (chain == nullptr) return binding::null(env);
   napi_value result = nullptr;
-  bind::check(napi_create_array(env.env(), &result));
+  binding::check(napi_create_array(env.env(), &result));
   for (int i = 0; i < sk_X509_num(chain); i++) {
     X509* const x509 = sk_X509_value(chain, i);
     X509_up_ref(x509);
-    bind::check(napi_set_element(env.env(), result, static_cast<uint32_t>(i), bind::to_js(env, Owned<X509>{x509})));
+    binding::check(
+        napi_set_element(env.env(), result, static_cast<uint32_t>(i), binding::to_js(env, Owned<X509>{x509})));
   }
   return result;
 }
 
 Owned<X509> peer_certificate(SSL* ssl) { return {compat::get1_peer_certificate(ssl)}; }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_BORROWED(SSL_get_rbio),
     OSSL_BORROWED(SSL_get_wbio),
     OSSL_FUNCTION(SSL_pending),
@@ -141,6 +140,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> ssl_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_functions() { return kFunctions; }
 
 }  // namespace ossl

@@ -5,13 +5,10 @@ namespace ossl {
 
 namespace {
 
-using bind::Bytes;
-using bind::define;
-using bind::Octets;
-using bind::OptionalString;
-
-// Records verification errors and goes on: SSL_get_verify_result(3) tells afterwards.
-int verify_and_continue(int, X509_STORE_CTX*) { return 1; }
+using binding::Bytes;
+using binding::define;
+using binding::Octets;
+using binding::OptionalString;
 
 // Agrees to every name. Without an answer of this kind OpenSSL does not keep the name in the session (TLS 1.2), and a
 // resumed connection has none.
@@ -25,7 +22,7 @@ std::optional<Octets> get_ticket_keys(SSL_CTX* ctx) {
   return keys;
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_FREE(SSL_CTX_free, SSL_CTX),
     OSSL_UP_REF(SSL_CTX_up_ref, SSL_CTX),
     OSSL_STATIC(TLS_method),
@@ -127,6 +124,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> ssl_ctx_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_ctx_functions() { return kFunctions; }
 
 }  // namespace ossl

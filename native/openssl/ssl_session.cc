@@ -5,12 +5,12 @@ namespace ossl {
 
 namespace {
 
-using bind::Bytes;
-using bind::Copy;
-using bind::define;
-using bind::Octets;
-using bind::Owned;
-using bind::Ref;
+using binding::Bytes;
+using binding::Copy;
+using binding::define;
+using binding::Octets;
+using binding::Owned;
+using binding::Ref;
 
 std::optional<Octets> to_der(SSL_SESSION* session) {
   const int size = i2d_SSL_SESSION(session, nullptr);
@@ -74,7 +74,7 @@ int set_id_context(SSL_SESSION* session, Bytes context) {
                                      static_cast<unsigned int>(std::min<size_t>(context.size, UINT32_MAX)));
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_OWNED(SSL_SESSION_new),
     OSSL_FREE(SSL_SESSION_free, SSL_SESSION),
     OSSL_UP_REF(SSL_SESSION_up_ref, SSL_SESSION),
@@ -100,7 +100,7 @@ constexpr bind::Function kFunctions[] = {
     OSSL_FUNCTION(SSL_SESSION_set_cipher),
     OSSL_FUNCTION(SSL_SESSION_get0_hostname),
     define("SSL_SESSION_set1_hostname",
-           [](SSL_SESSION* session, bind::OptionalString name) {
+           [](SSL_SESSION* session, binding::OptionalString name) {
              return SSL_SESSION_set1_hostname(session, name.c_str());
            }),
     define<&bytes_through<SSL_SESSION_get0_alpn_selected>>("SSL_SESSION_get0_alpn_selected"),
@@ -122,6 +122,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> ssl_session_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_session_functions() { return kFunctions; }
 
 }  // namespace ossl

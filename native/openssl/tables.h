@@ -8,37 +8,37 @@
 #include "openssl/types.h"
 
 // A function as it is.
-#define OSSL_FUNCTION(name) bind::define<&name>(#name)
+#define OSSL_FUNCTION(name) binding::define<&name>(#name)
 // A function whose result the application owns, borrows from the first argument, or finds in static memory.
-#define OSSL_OWNED(name) bind::define_owned<&name>(#name)
-#define OSSL_BORROWED(name) bind::define_borrowed<&name>(#name)
-#define OSSL_STATIC(name) bind::define_static<&name>(#name)
+#define OSSL_OWNED(name) binding::define_owned<&name>(#name)
+#define OSSL_BORROWED(name) binding::define_borrowed<&name>(#name)
+#define OSSL_STATIC(name) binding::define_static<&name>(#name)
 // NOLINTBEGIN(bugprone-macro-parentheses): signatures and types cannot stand in parentheses.
 // A macro: its parameters and result as the man page gives them, then the arguments.
 #define OSSL_MACRO(name, result, parameters, arguments) \
-  bind::define(#name, [] parameters -> result { return name arguments; })
+  binding::define(#name, [] parameters -> result { return name arguments; })
 // A *_free function: gives back one reference of the application's; null does nothing.
-#define OSSL_FREE(name, type)                              \
-  bind::define(#name, [](bind::NullableRef<type> object) { \
-    if (object.handle) object.handle->release();           \
+#define OSSL_FREE(name, type)                                    \
+  binding::define(#name, [](binding::NullableRef<type> object) { \
+    if (object.handle) object.handle->release();                 \
   })
 // An *_up_ref function: the application owns one reference more.
-#define OSSL_UP_REF(name, type)                    \
-  bind::define(#name, [](bind::Ref<type> object) { \
-    const int result = name(object.pointer);       \
-    if (result == 1) object.handle->own();         \
-    return result;                                 \
+#define OSSL_UP_REF(name, type)                          \
+  binding::define(#name, [](binding::Ref<type> object) { \
+    const int result = name(object.pointer);             \
+    if (result == 1) object.handle->own();               \
+    return result;                                       \
   })
 // NOLINTEND(bugprone-macro-parentheses)
 
 namespace ossl {
 
-std::span<const bind::Function> ssl_ctx_functions();
-std::span<const bind::Function> ssl_functions();
-std::span<const bind::Function> ssl_session_functions();
-std::span<const bind::Function> bio_functions();
-std::span<const bind::Function> x509_functions();
-std::span<const bind::Function> err_functions();
-std::span<const bind::Constant> constants();
+std::span<const binding::Function> ssl_ctx_functions();
+std::span<const binding::Function> ssl_functions();
+std::span<const binding::Function> ssl_session_functions();
+std::span<const binding::Function> bio_functions();
+std::span<const binding::Function> x509_functions();
+std::span<const binding::Function> err_functions();
+std::span<const binding::Constant> constants();
 
 }  // namespace ossl

@@ -43,6 +43,8 @@ struct Numbered {
 
 }  // namespace
 
+int verify_and_continue(int, X509_STORE_CTX*) noexcept { return 1; }
+
 LiveCounts live_counts() noexcept {
   return {Numbered<SSL_CTX>::live.load(), Numbered<SSL>::live.load(), Numbered<SSL_SESSION>::live.load()};
 }
@@ -113,36 +115,36 @@ uint64_t serial(const void* pointer) {
 constexpr napi_type_tag tag(uint64_t index) { return {0x6f70656e73736c00U + index, 0x73657373696f6e31U}; }
 
 template <class T, auto UpRef, auto Free>
-constexpr bind::TypeInfo counted(const char* name, size_t index) {
+constexpr binding::TypeInfo counted(const char* name, size_t index) {
   return {name, index, tag(index), up_ref<T, UpRef>, free_reference<T, Free>, nullptr};
 }
 
 template <class T, auto UpRef, auto Free>
-constexpr bind::TypeInfo numbered(const char* name, size_t index) {
+constexpr binding::TypeInfo numbered(const char* name, size_t index) {
   return {name, index, tag(index), up_ref<T, UpRef>, free_reference<T, Free>, serial<T>};
 }
 
-constexpr bind::TypeInfo immortal(const char* name, size_t index) {
+constexpr binding::TypeInfo immortal(const char* name, size_t index) {
   return {name, index, tag(index), nullptr, nullptr, nullptr};
 }
 
-constexpr bind::TypeInfo kSslCtx = numbered<SSL_CTX, SSL_CTX_up_ref, SSL_CTX_free>("SSL_CTX", 0);
-constexpr bind::TypeInfo kSsl = numbered<SSL, SSL_up_ref, SSL_free>("SSL", 1);
-constexpr bind::TypeInfo kSslSession = numbered<SSL_SESSION, SSL_SESSION_up_ref, SSL_SESSION_free>("SSL_SESSION", 2);
-constexpr bind::TypeInfo kBio = counted<BIO, BIO_up_ref, BIO_free>("BIO", 3);
-constexpr bind::TypeInfo kX509 = counted<X509, X509_up_ref, X509_free>("X509", 4);
-constexpr bind::TypeInfo kX509Store = counted<X509_STORE, X509_STORE_up_ref, X509_STORE_free>("X509_STORE", 5);
-constexpr bind::TypeInfo kEvpPkey = counted<EVP_PKEY, EVP_PKEY_up_ref, EVP_PKEY_free>("EVP_PKEY", 6);
+constexpr binding::TypeInfo kSslCtx = numbered<SSL_CTX, SSL_CTX_up_ref, SSL_CTX_free>("SSL_CTX", 0);
+constexpr binding::TypeInfo kSsl = numbered<SSL, SSL_up_ref, SSL_free>("SSL", 1);
+constexpr binding::TypeInfo kSslSession = numbered<SSL_SESSION, SSL_SESSION_up_ref, SSL_SESSION_free>("SSL_SESSION", 2);
+constexpr binding::TypeInfo kBio = counted<BIO, BIO_up_ref, BIO_free>("BIO", 3);
+constexpr binding::TypeInfo kX509 = counted<X509, X509_up_ref, X509_free>("X509", 4);
+constexpr binding::TypeInfo kX509Store = counted<X509_STORE, X509_STORE_up_ref, X509_STORE_free>("X509_STORE", 5);
+constexpr binding::TypeInfo kEvpPkey = counted<EVP_PKEY, EVP_PKEY_up_ref, EVP_PKEY_free>("EVP_PKEY", 6);
 // A PKCS12 has no reference count: it is owned, never lent.
-constexpr bind::TypeInfo kPkcs12 = {"PKCS12", 7, tag(7), nullptr, free_reference<PKCS12, PKCS12_free>, nullptr};
-constexpr bind::TypeInfo kSslMethod = immortal("SSL_METHOD", 8);
-constexpr bind::TypeInfo kBioMethod = immortal("BIO_METHOD", 9);
-constexpr bind::TypeInfo kSslCipher = immortal("SSL_CIPHER", 10);
+constexpr binding::TypeInfo kPkcs12 = {"PKCS12", 7, tag(7), nullptr, free_reference<PKCS12, PKCS12_free>, nullptr};
+constexpr binding::TypeInfo kSslMethod = immortal("SSL_METHOD", 8);
+constexpr binding::TypeInfo kBioMethod = immortal("BIO_METHOD", 9);
+constexpr binding::TypeInfo kSslCipher = immortal("SSL_CIPHER", 10);
 
 }  // namespace
 
-const std::array<const bind::TypeInfo*, 11>& handle_types() {
-  static constexpr std::array<const bind::TypeInfo*, 11> kTypes = {
+const std::array<const binding::TypeInfo*, 11>& handle_types() {
+  static constexpr std::array<const binding::TypeInfo*, 11> kTypes = {
       &kSslCtx,  &kSsl,    &kSslSession, &kBio,       &kX509,      &kX509Store,
       &kEvpPkey, &kPkcs12, &kSslMethod,  &kBioMethod, &kSslCipher,
   };
@@ -151,7 +153,7 @@ const std::array<const bind::TypeInfo*, 11>& handle_types() {
 
 }  // namespace ossl
 
-namespace bind {
+namespace binding {
 
 const TypeInfo& TypeOf<SSL_CTX>::info() { return ossl::kSslCtx; }
 const TypeInfo& TypeOf<SSL>::info() { return ossl::kSsl; }
@@ -165,4 +167,4 @@ const TypeInfo& TypeOf<SSL_METHOD>::info() { return ossl::kSslMethod; }
 const TypeInfo& TypeOf<BIO_METHOD>::info() { return ossl::kBioMethod; }
 const TypeInfo& TypeOf<SSL_CIPHER>::info() { return ossl::kSslCipher; }
 
-}  // namespace bind
+}  // namespace binding

@@ -30,6 +30,9 @@ using SslSessionPointer = std::unique_ptr<SSL_SESSION, Deleter<SSL_SESSION_free>
 using X509Pointer = std::unique_ptr<X509, Deleter<X509_free>>;
 using EvpPkeyPointer = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
 
+// A verify callback that lets errors be recorded and goes on: SSL_get_verify_result(3) tells afterwards.
+int verify_and_continue(int, X509_STORE_CTX* store) noexcept;
+
 // How many SSL_CTX, SSL and SSL_SESSION objects OpenSSL has alive in this process.
 struct LiveCounts {
   int64_t ssl_ctx;
@@ -52,11 +55,11 @@ void set_home(SSL_SESSION* session, uint64_t ctx_serial) noexcept;
 void register_serials();
 
 // Every handle type, in the order of their indices.
-const std::array<const bind::TypeInfo*, 11>& handle_types();
+const std::array<const binding::TypeInfo*, 11>& handle_types();
 
 }  // namespace ossl
 
-namespace bind {
+namespace binding {
 
 #define OSSL_HANDLE_TYPE(type)     \
   template <>                      \
@@ -78,4 +81,4 @@ OSSL_HANDLE_TYPE(SSL_CIPHER)
 
 #undef OSSL_HANDLE_TYPE
 
-}  // namespace bind
+}  // namespace binding

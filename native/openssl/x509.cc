@@ -8,12 +8,12 @@ namespace ossl {
 
 namespace {
 
-using bind::Bytes;
-using bind::define;
-using bind::Environment;
-using bind::Octets;
-using bind::OptionalString;
-using bind::Owned;
+using binding::Bytes;
+using binding::define;
+using binding::Environment;
+using binding::Octets;
+using binding::OptionalString;
+using binding::Owned;
 
 // The passphrase is the user data; without one an encrypted key fails instead of asking on the terminal.
 int give_passphrase(char* buffer, int size, int, void* passphrase) {
@@ -70,22 +70,22 @@ napi_value parse_pkcs12(Environment& env, PKCS12* pkcs12, OptionalString passphr
   EvpPkeyPointer owned_key(key);
   X509Pointer owned_certificate(certificate);
   const std::unique_ptr<STACK_OF(X509), FreeStack> owned_others(others);
-  if (result != 1) return bind::null(env);
+  if (result != 1) return binding::null(env);
 
   napi_value object = nullptr;
   napi_value ca = nullptr;
-  bind::check(napi_create_object(env.env(), &object));
-  bind::check(napi_create_array(env.env(), &ca));
-  bind::set(env, object, "pkey", Owned<EVP_PKEY>{owned_key.release()});
-  bind::set(env, object, "cert", Owned<X509>{owned_certificate.release()});
-  bind::set(env, object, "ca", ca);
+  binding::check(napi_create_object(env.env(), &object));
+  binding::check(napi_create_array(env.env(), &ca));
+  binding::set(env, object, "pkey", Owned<EVP_PKEY>{owned_key.release()});
+  binding::set(env, object, "cert", Owned<X509>{owned_certificate.release()});
+  binding::set(env, object, "ca", ca);
   for (uint32_t i = 0; sk_X509_num(others) > 0; i++) {
-    bind::check(napi_set_element(env.env(), ca, i, bind::to_js(env, Owned<X509>{sk_X509_shift(others)})));
+    binding::check(napi_set_element(env.env(), ca, i, binding::to_js(env, Owned<X509>{sk_X509_shift(others)})));
   }
   return object;
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     OSSL_FREE(X509_free, X509),
     OSSL_UP_REF(X509_up_ref, X509),
     define<&read_pem>("PEM_read_bio_X509"),
@@ -113,6 +113,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> x509_functions() { return kFunctions; }
+std::span<const binding::Function> x509_functions() { return kFunctions; }
 
 }  // namespace ossl

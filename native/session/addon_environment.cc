@@ -6,9 +6,9 @@
 namespace session {
 
 AddonEnvironment::AddonEnvironment(napi_env env)
-    : bind::Environment(env), mailbox_(std::make_shared<Mailbox>(*this)), async_(ossl::async_jobs()) {
+    : binding::Environment(env), mailbox_(std::make_shared<Mailbox>(*this)), async_(ossl::async_jobs()) {
   // Registered after the threadsafe function, so it runs before that one's own hook.
-  bind::check(napi_add_env_cleanup_hook(env, close, this));
+  binding::check(napi_add_env_cleanup_hook(env, close, this));
 }
 
 AddonEnvironment::~AddonEnvironment() { mailbox_->detach(); }
@@ -19,16 +19,16 @@ void AddonEnvironment::close(void* self) noexcept {
   environment->mailbox_->close();
 }
 
-void AddonEnvironment::lock(const bind::TypeInfo& type, const void* pointer, bind::Lock& lock) {
-  if (&type != &bind::TypeOf<SSL>::info()) return;
+void AddonEnvironment::lock(const binding::TypeInfo& type, const void* pointer, binding::Lock& lock) {
+  if (&type != &binding::TypeOf<SSL>::info()) return;
   const auto driver = Connection::of(static_cast<const SSL*>(pointer))->driver();
   if (!driver) return;
   lock.held = std::unique_lock(driver->mutex());
   lock.owner = driver;
 }
 
-void AddonEnvironment::releasing(bind::Handle& handle) noexcept {
-  if (&handle.type() != &bind::TypeOf<SSL>::info()) return;
+void AddonEnvironment::releasing(binding::Handle& handle) noexcept {
+  if (&handle.type() != &binding::TypeOf<SSL>::info()) return;
   // The claim may throw only when the handle is dead, and it is not yet.
   Connection::of(static_cast<const SSL*>(handle.use()))->abandon(*this);
 }

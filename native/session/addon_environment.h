@@ -16,12 +16,12 @@ class Extension {
   Extension& operator=(const Extension&) = delete;
 };
 
-class AddonEnvironment final : public bind::Environment {
+class AddonEnvironment final : public binding::Environment {
  public:
   explicit AddonEnvironment(napi_env env);
   ~AddonEnvironment() override;
 
-  static AddonEnvironment& of(bind::Environment& env) { return static_cast<AddonEnvironment&>(env); }
+  static AddonEnvironment& of(binding::Environment& env) { return static_cast<AddonEnvironment&>(env); }
 
   const std::shared_ptr<Mailbox>& mailbox() const { return mailbox_; }
   // Handshakes can be paused: the platform has fibres and they are not switched off.
@@ -31,8 +31,8 @@ class AddonEnvironment final : public bind::Environment {
 
   void settle() override { mailbox_->settle(); }
   void postpone() noexcept override { mailbox_->postpone(); }
-  void lock(const bind::TypeInfo& type, const void* pointer, bind::Lock& lock) override;
-  void releasing(bind::Handle& handle) noexcept override;
+  void lock(const binding::TypeInfo& type, const void* pointer, binding::Lock& lock) override;
+  void releasing(binding::Handle& handle) noexcept override;
 
  private:
   static void close(void* self) noexcept;

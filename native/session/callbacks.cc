@@ -9,11 +9,11 @@ namespace session {
 
 namespace {
 
-using bind::Callback;
-using bind::define;
-using bind::Environment;
-using bind::Owned;
-using bind::Ref;
+using binding::Callback;
+using binding::define;
+using binding::Environment;
+using binding::Owned;
+using binding::Ref;
 
 Owned<SSL_CTX> new_context(Environment& env, const SSL_METHOD* method) {
   ossl::SslCtxPointer ctx(SSL_CTX_new(method));
@@ -32,11 +32,11 @@ void set_callback(Environment& env, const Ref<SSL_CTX>& ctx, const Callback& cal
 template <Slot S>
 napi_value get_callback(Environment& env, SSL_CTX* ctx) {
   napi_value function = Context::of(ctx)->callback(env, S);
-  return function != nullptr ? function : bind::null(env);
+  return function != nullptr ? function : binding::null(env);
 }
 
 // Each entry of a wire-format list is a length between 1 and 255 and that many bytes.
-bool is_protocol_list(const bind::Bytes& wire) {
+bool is_protocol_list(const binding::Bytes& wire) {
   size_t at = 0;
   while (at < wire.size) {
     if (wire.data[at] == 0) return false;
@@ -46,14 +46,14 @@ bool is_protocol_list(const bind::Bytes& wire) {
 }
 
 // Like SSL_CTX_set_alpn_protos(3), 0 is success.
-int set_alpn_select_protos(SSL_CTX* ctx, std::optional<bind::Bytes> wire) {
+int set_alpn_select_protos(SSL_CTX* ctx, std::optional<binding::Bytes> wire) {
   if (wire && !is_protocol_list(*wire)) return 1;
   if (wire) Context::of(ctx)->alpn_protocols.assign(wire->data, wire->data + wire->size);
   SSL_CTX_set_alpn_select_cb(ctx, wire ? alpn_trampoline : nullptr, Context::slot(ctx));
   return 0;
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     define<&new_context>("SSL_CTX_new"),
     define("SSL_CTX_sess_set_new_cb",
            [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
@@ -100,6 +100,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> callback_functions() { return kFunctions; }
+std::span<const binding::Function> callback_functions() { return kFunctions; }
 
 }  // namespace session

@@ -10,12 +10,12 @@ namespace session {
 
 namespace {
 
-using bind::check;
-using bind::Environment;
-using bind::Error;
-using bind::ErrorKind;
-using bind::Handle;
-using bind::Pending;
+using binding::check;
+using binding::Environment;
+using binding::Error;
+using binding::ErrorKind;
+using binding::Handle;
+using binding::Pending;
 
 template <class... Values>
 napi_value call(Environment& env, napi_value function, Values... values) {
@@ -109,7 +109,7 @@ class Settlement {
 
 template <bool Fulfilled>
 napi_value on_settled(napi_env raw, napi_callback_info info) {
-  return bind::guarded(raw, [&]() -> napi_value {
+  return binding::guarded(raw, [&]() -> napi_value {
     Environment& env = Environment::of(raw);
     size_t count = 1;
     napi_value value = nullptr;
@@ -151,7 +151,7 @@ class CopyFlag {
   explicit CopyFlag(Environment& env) : env_(env) {
     napi_value object = nullptr;
     check(napi_create_object(env.env(), &object));
-    bind::set(env, object, "value", 1);
+    binding::set(env, object, "value", 1);
     check(napi_create_reference(env.env(), object, 1, &reference_));
   }
   ~CopyFlag() { napi_delete_reference(env_.env(), reference_); }
@@ -184,7 +184,7 @@ ossl::SslSessionPointer accept_answer(Environment& env, const Connection& connec
                                       const CopyFlag& copy) {
   const napi_valuetype type = type_of(env, value);
   if (type == napi_null || type == napi_undefined) return nullptr;
-  const auto handle = Handle::from(env, bind::TypeOf<SSL_SESSION>::info(), value);
+  const auto handle = Handle::from(env, binding::TypeOf<SSL_SESSION>::info(), value);
   if (!handle) {
     throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                 "the get callback must answer an SSL_SESSION, null, undefined, or a promise of one of these");
@@ -289,7 +289,7 @@ void NewEvent::deliver(Environment& env) {
   napi_value function = connection_->context->callback(env, Slot::kNew);
   if (function == nullptr) return;
   seen_in_context(session_.get(), *connection_->context);
-  const auto handle = bind::adopt(env, session_.release());
+  const auto handle = binding::adopt(env, session_.release());
   bool keep = false;
   try {
     keep = truth(env, call(env, function, connection_->object(env), handle->object()), false, "the new callback");
@@ -310,7 +310,7 @@ void RemoveEvent::deliver(Environment& env) {
   napi_value function = context_->callback(env, Slot::kRemove);
   if (function == nullptr) return;
   seen_in_context(session_.get(), *context_);
-  const auto handle = Handle::find_or_create(env, bind::TypeOf<SSL_SESSION>::info(), session_.get());
+  const auto handle = Handle::find_or_create(env, binding::TypeOf<SSL_SESSION>::info(), session_.get());
   handle->begin_loan();
   try {
     call(env, function, context_->object(env), handle->object());
@@ -330,12 +330,12 @@ void GetEvent::deliver(Environment& env) {
   }
   const auto settlement = std::make_shared<LookupSettlement>(connection_, lookup_, std::make_unique<CopyFlag>(env));
   ask(env, function, settlement, lookup_->synchronous, connection_->object(env),
-      bind::to_js(env, bind::Octets(lookup_->id)), settlement->copy());
+      binding::to_js(env, binding::Octets(lookup_->id)), settlement->copy());
 }
 
 void KeylogEvent::deliver(Environment& env) {
   napi_value function = context_->callback(env, Slot::kKeylog);
-  if (function != nullptr) call(env, function, connection_->object(env), bind::to_js(env, line_));
+  if (function != nullptr) call(env, function, connection_->object(env), binding::to_js(env, line_));
 }
 
 void CertEvent::deliver(Environment& env) {

@@ -13,7 +13,7 @@ class NewEvent final : public Event {
  public:
   NewEvent(std::shared_ptr<Connection> connection, SSL_SESSION* session)
       : connection_(std::move(connection)), session_(session) {}
-  void deliver(bind::Environment& env) override;
+  void deliver(binding::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;
@@ -24,7 +24,7 @@ class NewEvent final : public Event {
 class RemoveEvent final : public Event {
  public:
   RemoveEvent(std::shared_ptr<Context> context, SSL_SESSION* session);
-  void deliver(bind::Environment& env) override;
+  void deliver(binding::Environment& env) override;
 
  private:
   std::shared_ptr<Context> context_;
@@ -36,7 +36,7 @@ class GetEvent final : public Event {
  public:
   GetEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Lookup> lookup)
       : connection_(std::move(connection)), lookup_(std::move(lookup)) {}
-  void deliver(bind::Environment& env) override;
+  void deliver(binding::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;
@@ -48,7 +48,7 @@ class KeylogEvent final : public Event {
  public:
   KeylogEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Context> context, const char* line)
       : connection_(std::move(connection)), context_(std::move(context)), line_(line) {}
-  void deliver(bind::Environment& env) override;
+  void deliver(binding::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;
@@ -62,7 +62,7 @@ class CertEvent final : public Event {
   CertEvent(std::shared_ptr<Connection> connection, std::shared_ptr<Context> context,
             std::shared_ptr<CertQuestion> question)
       : connection_(std::move(connection)), context_(std::move(context)), question_(std::move(question)) {}
-  void deliver(bind::Environment& env) override;
+  void deliver(binding::Environment& env) override;
 
  private:
   std::shared_ptr<Connection> connection_;

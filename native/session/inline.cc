@@ -12,16 +12,16 @@ namespace session {
 
 namespace {
 
-using bind::Borrowed;
-using bind::Bytes;
-using bind::define;
-using bind::Environment;
-using bind::Error;
-using bind::ErrorKind;
-using bind::MutableBytes;
-using bind::NullableRef;
-using bind::Owned;
-using bind::Ref;
+using binding::Borrowed;
+using binding::Bytes;
+using binding::define;
+using binding::Environment;
+using binding::Error;
+using binding::ErrorKind;
+using binding::MutableBytes;
+using binding::NullableRef;
+using binding::Owned;
+using binding::Ref;
 
 void require_inline(const Connection& connection) {
   if (connection.driven_elsewhere()) {
@@ -103,7 +103,7 @@ int read(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   if (SSL_waiting_for_async(ssl.pointer) != 1) {
     buffer.resize(static_cast<size_t>(size));
   } else if (buffer.size() > out.size) {
-    bind::out_of_range(1, "at least as long as the buffer of the read that was paused");
+    binding::out_of_range(1, "at least as long as the buffer of the read that was paused");
   }
   const int result = drive(env, ssl, [&](SSL* s) { return Read(s, buffer.data(), static_cast<int>(buffer.size())); });
   // What a paused write left to be finished here counts other bytes than these.
@@ -127,10 +127,10 @@ napi_value read_early_data(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   size_t bytes = 0;
   const int status = drive(env, ssl, [&](SSL* s) { return SSL_read_early_data(s, out.data, out.size, &bytes); });
   napi_value result = nullptr;
-  bind::check(napi_create_object(env.env(), &result));
+  binding::check(napi_create_object(env.env(), &result));
   // A handshake that waits for an answer is, to this function, an error to be retried (SSL_get_error tells).
-  bind::set(env, result, "status", status < 0 ? SSL_READ_EARLY_DATA_ERROR : status);
-  bind::set(env, result, "bytes", bytes);
+  binding::set(env, result, "status", status < 0 ? SSL_READ_EARLY_DATA_ERROR : status);
+  binding::set(env, result, "bytes", bytes);
   return result;
 }
 
@@ -138,9 +138,9 @@ napi_value write_early_data(Environment& env, Ref<SSL> ssl, Bytes data) {
   size_t written = 0;
   const int ok = drive(env, ssl, [&](SSL* s) { return SSL_write_early_data(s, data.data, data.size, &written); });
   napi_value result = nullptr;
-  bind::check(napi_create_object(env.env(), &result));
-  bind::set(env, result, "ok", ok < 0 ? 0 : ok);
-  bind::set(env, result, "written", written);
+  binding::check(napi_create_object(env.env(), &result));
+  binding::set(env, result, "ok", ok < 0 ? 0 : ok);
+  binding::set(env, result, "written", written);
   return result;
 }
 
@@ -154,10 +154,10 @@ Owned<SSL> new_connection(Ref<SSL_CTX> ctx) {
 
 napi_value new_ssl(Environment& env, Ref<SSL_CTX> ctx) {
   const Owned<SSL> ssl = new_connection(ctx);
-  if (ssl.pointer == nullptr) return bind::null(env);
-  const auto handle = bind::adopt(env, ssl.pointer);
+  if (ssl.pointer == nullptr) return binding::null(env);
+  const auto handle = binding::adopt(env, ssl.pointer);
   // The context's JavaScript object holds the callbacks.
-  handle->retain(bind::Handle::Edge::kContext, ctx.handle->object());
+  handle->retain(binding::Handle::Edge::kContext, ctx.handle->object());
   return handle->object();
 }
 
@@ -174,7 +174,7 @@ void stop_handshake(Environment& env, const Ref<SSL>& ssl) {
 int clear(Environment& env, Ref<SSL> ssl) {
   stop_handshake(env, ssl);
   const int result = SSL_clear(ssl.pointer);
-  ssl.handle->end_loans_given(bind::TypeOf<SSL_SESSION>::info());
+  ssl.handle->end_loans_given(binding::TypeOf<SSL_SESSION>::info());
   return result;
 }
 
@@ -202,7 +202,7 @@ void set_bio(Ref<SSL> ssl, NullableRef<BIO> rbio, NullableRef<BIO> wbio) {
 // --- Sessions of a connection ---------------------------------------------------------------------------------------
 
 // OpenSSL looks into the session all through a handshake and after it, and would find another or none.
-int set_session(SSL* ssl, bind::Nullable<SSL_SESSION> session) {
+int set_session(SSL* ssl, binding::Nullable<SSL_SESSION> session) {
   if (!SSL_in_before(ssl)) {
     throw Error(ErrorKind::kError, "ERR_SSL_BUSY", "a session can be set only before the handshake begins");
   }
@@ -221,7 +221,7 @@ Owned<SSL_SESSION> owned_session(SSL* ssl) {
   return {session};
 }
 
-constexpr bind::Function kFunctions[] = {
+constexpr binding::Function kFunctions[] = {
     define<&new_ssl>("SSL_new"),
     define("SSL_free",
            [](NullableRef<SSL> ssl) {
@@ -261,6 +261,6 @@ constexpr bind::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const bind::Function> inline_functions() { return kFunctions; }
+std::span<const binding::Function> inline_functions() { return kFunctions; }
 
 }  // namespace session

@@ -10,7 +10,7 @@ namespace {
 
 class HandleScope {
  public:
-  explicit HandleScope(napi_env env) : env_(env) { bind::check(napi_open_handle_scope(env, &scope_)); }
+  explicit HandleScope(napi_env env) : env_(env) { binding::check(napi_open_handle_scope(env, &scope_)); }
   ~HandleScope() { napi_close_handle_scope(env_, scope_); }
   HandleScope(const HandleScope&) = delete;
   HandleScope& operator=(const HandleScope&) = delete;
@@ -19,6 +19,9 @@ class HandleScope {
   napi_env env_;
   napi_handle_scope scope_ = nullptr;
 };
+
+// Belongs to the thread, which belongs to one environment.
+thread_local bool wakes_are_batched = false;
 
 // The pending exception, no longer pending; null when there is none or JavaScript is terminating.
 napi_value take_exception(napi_env env) noexcept {
@@ -31,17 +34,17 @@ napi_value take_exception(napi_env env) noexcept {
 
 }  // namespace
 
-Mailbox::Mailbox(bind::Environment& env) : env_(&env) {
+Mailbox::Mailbox(binding::Environment& env) : env_(&env) {
   napi_value name = nullptr;
-  bind::check(napi_create_string_utf8(env.env(), "openssl-session", NAPI_AUTO_LENGTH, &name));
-  bind::check(napi_create_threadsafe_function(
+  binding::check(napi_create_string_utf8(env.env(), "openssl-session", NAPI_AUTO_LENGTH, &name));
+  binding::check(napi_create_threadsafe_function(
       env.env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
       [](napi_env call_env, napi_value, void* mailbox, void*) {
         if (call_env != nullptr) static_cast<Mailbox*>(mailbox)->deliver_all_from_loop();
       },
       &wake_));
   // Waiting for events keeps no program alive; sockets, timers and promises do.
-  bind::check(napi_unref_threadsafe_function(env.env(), wake_));
+  binding::check(napi_unref_threadsafe_function(env.env(), wake_));
 }
 
 void Mailbox::push(std::unique_ptr<Event> event) noexcept {
@@ -52,8 +55,24 @@ void Mailbox::push(std::unique_ptr<Event> event) noexcept {
   queue_.push_back(std::move(event));
   if (from_call) {
     pushed_in_call_ = true;
-  } else {
+  } else if (!wakes_are_batched) {
     wake();
+  }
+}
+
+void Mailbox::batch_wakes() noexcept { wakes_are_batched = true; }
+
+void Mailbox::flush() noexcept {
+  const std::lock_guard lock(mutex_);
+  if (!queue_.empty()) wake();
+}
+
+void Mailbox::keep_alive(bool on) noexcept {
+  // Fails only while the environment is being torn down.
+  if (on) {
+    napi_ref_threadsafe_function(env_->env(), wake_);
+  } else {
+    napi_unref_threadsafe_function(env_->env(), wake_);
   }
 }
 
@@ -74,9 +93,9 @@ std::unique_ptr<Event> Mailbox::pop() noexcept {
 void Mailbox::deliver(Event& event) {
   try {
     event.deliver(*env_);
-  } catch (const bind::Error& error) {
+  } catch (const binding::Error& error) {
     error.raise(env_->env());
-    throw bind::Pending{};
+    throw binding::Pending{};
   }
 }
 
@@ -89,7 +108,7 @@ void Mailbox::settle() {
     const HandleScope scope(env_->env());
     try {
       deliver(*event);
-    } catch (const bind::Pending&) {
+    } catch (const binding::Pending&) {
       if (!event->from_call_) {
         napi_value exception = take_exception(env_->env());
         if (exception != nullptr) {
@@ -118,7 +137,7 @@ napi_value Mailbox::deliver_now() noexcept {
   while (auto event = pop()) {
     try {
       deliver(*event);
-    } catch (const bind::Pending&) {
+    } catch (const binding::Pending&) {
       napi_value exception = take_exception(env_->env());
       if (exception == nullptr) break;
       if (first_exception == nullptr) {
@@ -140,7 +159,7 @@ void Mailbox::deliver_all_from_loop() noexcept {
     try {
       const HandleScope scope(env_->env());
       deliver(*event);
-    } catch (const bind::Pending&) {
+    } catch (const binding::Pending&) {
       napi_value exception = take_exception(env_->env());
       // Without an exception JavaScript is terminating: close() will empty the queue.
       if (exception == nullptr) return;

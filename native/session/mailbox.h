@@ -20,8 +20,8 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   // Runs on the environment's thread, with no OpenSSL lock held and on no fibre. An exception that the callback
-  // threw is left pending (bind::Pending is thrown) for the mailbox to place.
-  virtual void deliver(bind::Environment& env) = 0;
+  // threw is left pending (binding::Pending is thrown) for the mailbox to place.
+  virtual void deliver(binding::Environment& env) = 0;
 
  private:
   friend class Mailbox;
@@ -31,15 +31,19 @@ class Event {
 
 class Mailbox {
  public:
-  explicit Mailbox(bind::Environment& env);
+  explicit Mailbox(binding::Environment& env);
   Mailbox(const Mailbox&) = delete;
   Mailbox& operator=(const Mailbox&) = delete;
 
   // From any thread. The event is dropped (and gives back what it holds) when the environment is gone.
   void push(std::unique_ptr<Event> event) noexcept;
 
+  // From a thread that pushes many events in a row: push() on this thread wakes nobody from now on, flush() does.
+  static void batch_wakes() noexcept;
+  void flush() noexcept;
+
   // On the environment's thread: delivers, in order, everything that is waiting, if the running call added to it.
-  // Throws bind::Pending when a callback of the call's own threw; what remains is delivered later.
+  // Throws binding::Pending when a callback of the call's own threw; what remains is delivered later.
   void settle();
 
   // On the environment's thread: the running call throws, and what it gave rise to is delivered later.
@@ -49,10 +53,13 @@ class Mailbox {
   // waiting. Returns what a callback threw, or null.
   napi_value deliver_now() noexcept;
 
+  // Whether waiting for events keeps the program alive: not at first. On the environment's thread.
+  void keep_alive(bool on) noexcept;
+
   // The environment ends: nothing is delivered any more.
   void close() noexcept;
   // Null once the environment is gone. On the environment's thread.
-  bind::Environment* environment() const { return env_; }
+  binding::Environment* environment() const { return env_; }
   // Called last of all, by the environment's own destructor.
   void detach() noexcept {
     close();
@@ -66,7 +73,7 @@ class Mailbox {
   void wake() noexcept;
   void deliver(Event& event);
 
-  bind::Environment* env_;
+  binding::Environment* env_;
   const std::thread::id thread_ = std::this_thread::get_id();
   napi_threadsafe_function wake_ = nullptr;
   std::mutex mutex_;

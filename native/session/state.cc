@@ -33,8 +33,8 @@ struct ConnectionSlot {
   }
 };
 
-static bind::Error out_of_memory() {
-  return {bind::ErrorKind::kError, "ERR_MEMORY_ALLOCATION_FAILED", "OpenSSL could not attach the callbacks' state"};
+static binding::Error out_of_memory() {
+  return {binding::ErrorKind::kError, "ERR_MEMORY_ALLOCATION_FAILED", "OpenSSL could not attach the callbacks' state"};
 }
 
 // --- Context --------------------------------------------------------------------------------------------------------
@@ -57,9 +57,9 @@ namespace {
 class ForgetEvent final : public Event {
  public:
   explicit ForgetEvent(const std::array<napi_ref, kSlots>& references) : references_(references) {}
-  void deliver(bind::Environment& env) override { forget(env, references_); }
+  void deliver(binding::Environment& env) override { forget(env, references_); }
 
-  static void forget(bind::Environment& env, const std::array<napi_ref, kSlots>& references) {
+  static void forget(binding::Environment& env, const std::array<napi_ref, kSlots>& references) {
     for (napi_ref reference : references) {
       if (reference != nullptr) napi_delete_reference(env.env(), reference);
     }
@@ -74,38 +74,38 @@ class ForgetEvent final : public Event {
 Context::~Context() {
   if (!mailbox->on_environment_thread()) {
     mailbox->push(std::make_unique<ForgetEvent>(callbacks_));
-  } else if (bind::Environment* const env = mailbox->environment()) {
+  } else if (binding::Environment* const env = mailbox->environment()) {
     ForgetEvent::forget(*env, callbacks_);
   }
 }
 
-void Context::set_callback(bind::Environment& env, bind::Handle& handle, Slot slot, napi_value function) {
+void Context::set_callback(binding::Environment& env, binding::Handle& handle, Slot slot, napi_value function) {
   const auto index = static_cast<uint32_t>(slot);
   napi_ref& reference = callbacks_.at(index);
   napi_ref fresh = nullptr;
-  if (function != nullptr) bind::check(napi_create_reference(env.env(), function, 0, &fresh));
+  if (function != nullptr) binding::check(napi_create_reference(env.env(), function, 0, &fresh));
 
-  napi_value functions = handle.retained(bind::Handle::Edge::kCallbacks);
+  napi_value functions = handle.retained(binding::Handle::Edge::kCallbacks);
   if (functions == nullptr) {
-    bind::check(napi_create_array(env.env(), &functions));
-    handle.retain(bind::Handle::Edge::kCallbacks, functions);
+    binding::check(napi_create_array(env.env(), &functions));
+    handle.retain(binding::Handle::Edge::kCallbacks, functions);
   }
-  bind::check(napi_set_element(env.env(), functions, index, function != nullptr ? function : bind::null(env)));
+  binding::check(napi_set_element(env.env(), functions, index, function != nullptr ? function : binding::null(env)));
 
   if (reference != nullptr) napi_delete_reference(env.env(), reference);
   reference = fresh;
 }
 
-napi_value Context::callback(bind::Environment& env, Slot slot) const {
+napi_value Context::callback(binding::Environment& env, Slot slot) const {
   napi_ref reference = callbacks_.at(static_cast<size_t>(slot));
   napi_value function = nullptr;
-  if (reference != nullptr) bind::check(napi_get_reference_value(env.env(), reference, &function));
+  if (reference != nullptr) binding::check(napi_get_reference_value(env.env(), reference, &function));
   return function;
 }
 
 // An object by its address, when the serial says that it is still the same one.
 template <class T>
-static napi_value object_or_dead(bind::Environment& env, const T* address, uint64_t serial) {
+static napi_value object_or_dead(binding::Environment& env, const T* address, uint64_t serial) {
   const auto found = env.handles.find(address);
   if (found != env.handles.end()) {
     const auto handle = found->second.lock();
@@ -114,10 +114,10 @@ static napi_value object_or_dead(bind::Environment& env, const T* address, uint6
       if (object != nullptr) return object;
     }
   }
-  return bind::Handle::create_dead(env, bind::TypeOf<T>::info());
+  return binding::Handle::create_dead(env, binding::TypeOf<T>::info());
 }
 
-napi_value Context::object(bind::Environment& env) const { return object_or_dead<SSL_CTX>(env, address_, serial); }
+napi_value Context::object(binding::Environment& env) const { return object_or_dead<SSL_CTX>(env, address_, serial); }
 
 // --- Connection -----------------------------------------------------------------------------------------------------
 
@@ -134,25 +134,25 @@ const std::shared_ptr<Connection>& Connection::of(const SSL* ssl) {
 }
 
 Connection::~Connection() {
-  bind::Environment* const env = context->mailbox->environment();
+  binding::Environment* const env = context->mailbox->environment();
   if (env != nullptr && exception_ != nullptr) napi_delete_reference(env->env(), exception_);
 }
 
-napi_value Connection::object(bind::Environment& env) const {
+napi_value Connection::object(binding::Environment& env) const {
   const auto driver = driver_.lock();
   return driver ? driver->object(env) : object_or_dead<SSL>(env, address_, serial_);
 }
 
-napi_value Connection::wait(bind::Environment& env) {
+napi_value Connection::wait(binding::Environment& env) {
   napi_deferred deferred = nullptr;
   napi_value promise = nullptr;
-  bind::check(napi_create_promise(env.env(), &deferred, &promise));
+  binding::check(napi_create_promise(env.env(), &deferred, &promise));
   waiters_.push_back(deferred);
   if (!waiting()) wake_waiters(env);
   return promise;
 }
 
-void Connection::wake_waiters(bind::Environment& env) noexcept {
+void Connection::wake_waiters(binding::Environment& env) noexcept {
   std::vector<napi_deferred> waiters;
   waiters.swap(waiters_);
   if (waiters.empty()) return;
@@ -182,7 +182,7 @@ void Connection::unwind() noexcept {
   closing = false;
 }
 
-void Connection::abandon(bind::Environment& env) noexcept {
+void Connection::abandon(binding::Environment& env) noexcept {
   if (driven_elsewhere_ || busy) return;
   if (lookup) lookup->settled = true;
   if (certificate) certificate->settled = true;
@@ -191,7 +191,7 @@ void Connection::abandon(bind::Environment& env) noexcept {
   wake_waiters(env);
 }
 
-void Connection::answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
+void Connection::answer(binding::Environment& env, const std::shared_ptr<Lookup>& answered,
                         ossl::SslSessionPointer session) noexcept {
   answered->settled = true;
   if (driven_elsewhere_) {
@@ -203,7 +203,8 @@ void Connection::answer(bind::Environment& env, const std::shared_ptr<Lookup>& a
   wake_waiters(env);
 }
 
-void Connection::answer(bind::Environment& env, const std::shared_ptr<CertQuestion>& question, bool accepted) noexcept {
+void Connection::answer(binding::Environment& env, const std::shared_ptr<CertQuestion>& question,
+                        bool accepted) noexcept {
   question->settled = true;
   if (driven_elsewhere_) {
     if (const auto driver = driver_.lock()) driver->answer(question, accepted);
@@ -214,7 +215,7 @@ void Connection::answer(bind::Environment& env, const std::shared_ptr<CertQuesti
   wake_waiters(env);
 }
 
-void Connection::report(bind::Environment& env, napi_value exception) noexcept {
+void Connection::report(binding::Environment& env, napi_value exception) noexcept {
   if (driven_elsewhere_) {
     napi_fatal_exception(env.env(), exception);
     return;
@@ -227,17 +228,17 @@ void Connection::report(bind::Environment& env, napi_value exception) noexcept {
   napi_create_reference(env.env(), box, 1, &exception_);
 }
 
-void Connection::throw_deferred(bind::Environment& env) {
+void Connection::throw_deferred(binding::Environment& env) {
   if (exception_ == nullptr) return;
   napi_ref reference = std::exchange(exception_, nullptr);
   napi_value box = nullptr;
   napi_value exception = nullptr;
   const napi_status status = napi_get_reference_value(env.env(), reference, &box);
   napi_delete_reference(env.env(), reference);
-  bind::check(status);
-  bind::check(napi_get_element(env.env(), box, 0, &exception));
-  bind::check(napi_throw(env.env(), exception));
-  throw bind::Pending{};
+  binding::check(status);
+  binding::check(napi_get_element(env.env(), box, 0, &exception));
+  binding::check(napi_throw(env.env(), exception));
+  throw binding::Pending{};
 }
 
 }  // namespace session

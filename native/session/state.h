@@ -33,12 +33,12 @@ class Context {
   static std::shared_ptr<Context>* slot(const SSL_CTX* ctx);
 
   // On the environment's thread only.
-  void set_callback(bind::Environment& env, bind::Handle& handle, Slot slot, napi_value function);
+  void set_callback(binding::Environment& env, binding::Handle& handle, Slot slot, napi_value function);
   // The function, or null when none is set or it was collected together with its context's JavaScript object.
-  napi_value callback(bind::Environment& env, Slot slot) const;
+  napi_value callback(binding::Environment& env, Slot slot) const;
   bool has(Slot slot) const { return callbacks_.at(static_cast<size_t>(slot)) != nullptr; }
   // The JavaScript object of the context; a dead one when the context is gone.
-  napi_value object(bind::Environment& env) const;
+  napi_value object(binding::Environment& env) const;
 
   const std::shared_ptr<Mailbox> mailbox;
   const uint64_t serial;
@@ -80,7 +80,7 @@ class Driver {
   virtual void answer(std::shared_ptr<Lookup> lookup, ossl::SslSessionPointer session) noexcept = 0;
   virtual void answer(std::shared_ptr<CertQuestion> question, bool accepted) noexcept = 0;
   // From the environment's thread: the JavaScript object of the connection, a dead one when the connection is gone.
-  virtual napi_value object(bind::Environment& env) = 0;
+  virtual napi_value object(binding::Environment& env) = 0;
   // Held while OpenSSL works on the connection, by whatever thread.
   virtual std::mutex& mutex() noexcept = 0;
   // From the driving thread, which holds the mutex: waits, without it, until the question is answered.
@@ -114,27 +114,27 @@ class Connection {
   // Null once OpenSSL has freed it. On the driving thread.
   SSL* ssl() const { return ssl_; }
   // The JavaScript object of the connection; a dead one when the connection is gone.
-  napi_value object(bind::Environment& env) const;
+  napi_value object(binding::Environment& env) const;
 
   bool waiting() const { return (lookup && !lookup->answered) || (certificate && !certificate->answered); }
   // A promise that is resolved when nothing is awaited any more.
-  napi_value wait(bind::Environment& env);
+  napi_value wait(binding::Environment& env);
 
   // Ends a handshake that is paused, without an answer. OpenSSL frees no paused job, so every path that frees or resets
   // the connection comes by here first. On the thread that started the job.
   void unwind() noexcept;
   // The same, for inline connections, and what JavaScript knows of it.
-  void abandon(bind::Environment& env) noexcept;
+  void abandon(binding::Environment& env) noexcept;
 
   // JavaScript's answers. Null is a miss.
-  void answer(bind::Environment& env, const std::shared_ptr<Lookup>& answered,
+  void answer(binding::Environment& env, const std::shared_ptr<Lookup>& answered,
               ossl::SslSessionPointer session) noexcept;
-  void answer(bind::Environment& env, const std::shared_ptr<CertQuestion>& question, bool accepted) noexcept;
+  void answer(binding::Environment& env, const std::shared_ptr<CertQuestion>& question, bool accepted) noexcept;
 
   // Keeps an exception for the next call that drives this connection; where there is none, it is an uncaught one.
-  void report(bind::Environment& env, napi_value exception) noexcept;
+  void report(binding::Environment& env, napi_value exception) noexcept;
   // Throws what was kept.
-  void throw_deferred(bind::Environment& env);
+  void throw_deferred(binding::Environment& env);
 
   // The context whose session callbacks and cache this connection uses, whatever context SNI switches to.
   const std::shared_ptr<Context> context;
@@ -151,7 +151,7 @@ class Connection {
 
  private:
   // Tells whoever awaits SSL_waiting_session that calling again makes sense.
-  void wake_waiters(bind::Environment& env) noexcept;
+  void wake_waiters(binding::Environment& env) noexcept;
 
   const std::weak_ptr<Driver> driver_;
   const bool driven_elsewhere_;

@@ -9,8 +9,8 @@
 namespace session {
 
 // SSL_CTX_new and the setters and getters of callbacks.
-std::span<const bind::Function> callback_functions();
+std::span<const binding::Function> callback_functions();
 // Inline connections: SSL_new, the handshake, records, and the sessions of a connection.
-std::span<const bind::Function> inline_functions();
+std::span<const binding::Function> inline_functions();
 
 }  // namespace session

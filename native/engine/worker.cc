@@ -1,0 +1,130 @@
+#include "engine/worker.h"
+
+#include <csignal>
+#include <new>
+#include <utility>
+
+namespace engine {
+
+namespace {
+
+// Four records of plain text.
+constexpr size_t kScratchSize = size_t{64} * 1024;
+
+[[noreturn]] void cannot_start(int error) {
+  throw binding::Error(binding::ErrorKind::kError, uv_err_name(error),
+                       std::string("cannot start a thread of the engine: ") + uv_strerror(error));
+}
+
+}  // namespace
+
+Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
+    : mailbox_(std::move(mailbox)),
+      loop_(static_cast<uv_loop_t*>(std::malloc(uv_loop_size()))),  // NOLINT(cppcoreguidelines-no-malloc)
+      scratch_(kScratchSize) {
+  if (loop_ == nullptr) throw std::bad_alloc();
+  int error = uv_loop_init(loop_);
+  if (error != 0) cannot_start(error);
+  error = async_->init(this, [&](uv_async_t* handle) {
+    return uv_async_init(loop_, handle, [](uv_async_t* h) {
+      static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->run_tasks();
+    });
+  });
+  if (error != 0) cannot_start(error);
+  check_->init(this, [&](uv_check_t* handle) { return uv_check_init(loop_, handle); });
+  timer_->init(this, [&](uv_timer_t* handle) { return uv_timer_init(loop_, handle); });
+  // After all that one turn of the loop has brought, JavaScript is woken once.
+  uv_check_start(check_->get(), [](uv_check_t* h) {
+    static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->mailbox_->flush();
+  });
+  uv_unref(reinterpret_cast<uv_handle_t*>(check_->get()));
+
+  // Signals are for the thread that JavaScript runs on.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Worker::~Worker() {
+  stopping_ = true;
+  post([this] { shut_down(); });
+  thread_.join();
+  uv_loop_close(loop_);
+  std::free(loop_);  // NOLINT(cppcoreguidelines-no-malloc)
+}
+
+void Worker::run() {
+  session::Mailbox::batch_wakes();
+  uv_run(loop_, UV_RUN_DEFAULT);
+  mailbox_->flush();
+}
+
+void Worker::post(Task task) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    first = tasks_.empty();
+    tasks_.push_back(std::move(task));
+  }
+  // Tasks that find others waiting are taken along.
+  if (first) uv_async_send(async_->get());
+}
+
+void Worker::run_tasks() {
+  std::vector<Task> tasks;
+  {
+    const std::lock_guard lock(mutex_);
+    tasks.swap(tasks_);
+  }
+  for (const Task& task : tasks) task();
+}
+
+void Worker::shut_down() {
+  while (!residents_.empty()) {
+    // It moves out while it closes.
+    const auto resident = *residents_.begin();
+    resident->close();
+  }
+  std::vector<Task> dropped;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    dropped.swap(tasks_);
+  }
+  async_.reset();
+  check_.reset();
+  timer_.reset();
+}
+
+Worker::Alarms::iterator Worker::set_alarm(uint64_t milliseconds, Alarm* alarm) {
+  const auto entry = alarms_.emplace(uv_now(loop_) + milliseconds, alarm);
+  if (entry == alarms_.begin()) arm_timer();
+  return entry;
+}
+
+void Worker::cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }
+
+void Worker::arm_timer() {
+  const uint64_t now = uv_now(loop_);
+  const uint64_t due = alarms_.begin()->first;
+  uv_timer_start(
+      timer_->get(),
+      [](uv_timer_t* h) { static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->ring(); },
+      due > now ? due - now : 0, 0);
+}
+
+void Worker::ring() {
+  const uint64_t now = uv_now(loop_);
+  while (!alarms_.empty() && alarms_.begin()->first <= now) {
+    Alarm* const alarm = alarms_.begin()->second;
+    alarms_.erase(alarms_.begin());
+    alarm->on_alarm();
+  }
+  if (!alarms_.empty()) arm_timer();
+}
+
+}  // namespace engine

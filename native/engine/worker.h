@@ -1,0 +1,121 @@
+// A thread with an event loop of its own, on which connections and listeners live. It knows when to call them, not what
+// they do.
+#pragma once
+
+#include <uv.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "session/mailbox.h"
+
+namespace engine {
+
+// A libuv handle. How large one is, the libuv at hand is asked, not the headers.
+template <class T, uv_handle_type Type>
+class UvHandle {
+ public:
+  UvHandle() : handle_(static_cast<T*>(std::malloc(uv_handle_size(Type)))) {  // NOLINT(cppcoreguidelines-no-malloc)
+    if (handle_ == nullptr) throw std::bad_alloc();
+  }
+  // On the loop's thread; libuv lets go of the memory in the loop's next turn.
+  ~UvHandle() {
+    if (!initialised_) {
+      std::free(handle_);  // NOLINT(cppcoreguidelines-no-malloc)
+      return;
+    }
+    uv_close(reinterpret_cast<uv_handle_t*>(handle_), [](uv_handle_t* handle) {
+      std::free(handle);  // NOLINT(cppcoreguidelines-no-malloc)
+    });
+  }
+  UvHandle(const UvHandle&) = delete;
+  UvHandle& operator=(const UvHandle&) = delete;
+
+  // Calls one of libuv's init functions, which decides whether there is something to close.
+  template <class Init>
+  int init(void* data, Init initialise) {
+    const int result = initialise(handle_);
+    initialised_ = result == 0;
+    if (initialised_) uv_handle_set_data(reinterpret_cast<uv_handle_t*>(handle_), data);
+    return result;
+  }
+
+  T* get() const { return handle_; }
+
+ private:
+  T* handle_;
+  bool initialised_ = false;
+};
+
+// What can be called back when its time has come.
+class Alarm {
+ public:
+  virtual ~Alarm() = default;
+  virtual void on_alarm() = 0;
+};
+
+// What lives on a worker and has to be closed before its thread ends.
+class Resident : public Alarm {
+ public:
+  virtual void close() = 0;
+};
+
+class Worker {
+ public:
+  using Task = std::function<void()>;
+  using Alarms = std::multimap<uint64_t, Alarm*>;
+
+  explicit Worker(std::shared_ptr<session::Mailbox> mailbox);
+  // Closes everything that lives here and waits for the thread to end.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // From any thread: runs `task` on this one, in order. What is posted after the thread has begun to end is dropped.
+  void post(Task task);
+  // From any thread: connections here, and on their way here.
+  std::atomic<size_t> load{0};
+  // The thread is being ended: whoever waits for something else is to give up.
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+
+  // The rest is for the thread itself.
+  uv_loop_t* loop() const { return loop_; }
+  session::Mailbox& mailbox() const { return *mailbox_; }
+  void move_in(const std::shared_ptr<Resident>& resident) { residents_.insert(resident); }
+  void move_out(const std::shared_ptr<Resident>& resident) { residents_.erase(resident); }
+  // Calls the alarm in so many milliseconds, unless cancelled before. The alarm must cancel before it goes.
+  Alarms::iterator set_alarm(uint64_t milliseconds, Alarm* alarm);
+  void cancel(Alarms::iterator alarm);
+  // For one step of one connection at a time: what it reads, before it is copied out in the right size.
+  std::vector<unsigned char>& scratch() { return scratch_; }
+
+ private:
+  void run();
+  void run_tasks();
+  void ring();
+  void arm_timer();
+  void shut_down();
+
+  const std::shared_ptr<session::Mailbox> mailbox_;
+  uv_loop_t* loop_;
+  std::unique_ptr<UvHandle<uv_async_t, UV_ASYNC>> async_ = std::make_unique<UvHandle<uv_async_t, UV_ASYNC>>();
+  std::unique_ptr<UvHandle<uv_check_t, UV_CHECK>> check_ = std::make_unique<UvHandle<uv_check_t, UV_CHECK>>();
+  std::unique_ptr<UvHandle<uv_timer_t, UV_TIMER>> timer_ = std::make_unique<UvHandle<uv_timer_t, UV_TIMER>>();
+  std::mutex mutex_;
+  std::vector<Task> tasks_;
+  bool closed_ = false;
+  std::atomic<bool> stopping_{false};
+  std::unordered_set<std::shared_ptr<Resident>> residents_;
+  Alarms alarms_;
+  std::vector<unsigned char> scratch_;
+  std::thread thread_;
+};
+
+}  // namespace engine
