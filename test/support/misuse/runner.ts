@@ -6,13 +6,20 @@
 import { readFileSync } from 'node:fs'
 import { leaks } from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
-import type { ExportedFunction } from '../libssl_api.js'
+import { type ExportedFunction, libsslFunctions } from '../libssl_api.js'
+import { misuseAnswers } from './answers.js'
 import { misuseArguments } from './arguments.js'
 import { Calls } from './calls.js'
 import { misuseMoments } from './moments.js'
 import { Specimens } from './specimens.js'
+import { walks } from './walk.js'
 
-const misuses = { arguments: misuseArguments, moments: misuseMoments }
+const misuses = {
+  arguments: misuseArguments,
+  answers: misuseAnswers,
+  moments: misuseMoments,
+  walks: walks(libsslFunctions()),
+}
 
 export interface Task {
   readonly misuse: keyof typeof misuses

@@ -24,8 +24,12 @@ export function present<T>(value: T | null | undefined): T {
   return value
 }
 
-/** The message of the errors that callbacks among the specimens throw. */
-export const thrownByCallback = 'thrown by a callback'
+/** What the specimens throw when they are called or looked into: errors that are not the binding's own. */
+export class SpecimenError extends Error {}
+
+function harm(): never {
+  throw new SpecimenError('thrown by a specimen')
+}
 
 /** Two connections that talk to each other through memory. */
 export interface Pair {
@@ -168,23 +172,16 @@ export class Specimens {
       specimen('a promise', () => Promise.resolve()),
       specimen('a Uint8Array', () => new Uint8Array(8)),
       specimen('an object whose conversions throw', () => ({
-        valueOf() {
-          throw new Error('valueOf was called')
-        },
-        toString() {
-          throw new Error('toString was called')
-        },
+        valueOf: harm,
+        toString: harm,
         get length() {
-          throw new Error('length was read')
+          return harm()
         },
       })),
       specimen('a proxy whose traps throw', () => {
-        const trap = () => {
-          throw new Error('a trap was called')
-        }
         return new Proxy(
           {},
-          { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap, getOwnPropertyDescriptor: trap },
+          { get: harm, has: harm, getPrototypeOf: harm, ownKeys: harm, getOwnPropertyDescriptor: harm },
         )
       }),
     ]
@@ -242,10 +239,33 @@ export class Specimens {
   #callbacks(): Specimen[] {
     return [
       specimen('a function', () => () => undefined),
-      specimen('a function that throws', () => () => {
-        throw new Error(thrownByCallback)
-      }),
+      specimen('a function that throws', () => () => harm()),
       specimen('a function of this package', () => libssl.ERR_clear_error),
+    ]
+  }
+
+  /** Good sessions of a protocol version; the first is the ordinary one. */
+  sessions(version: number): Specimen[] {
+    return [
+      specimen('a session read from DER', () => this.#proposal(version)),
+      specimen('an empty session', () => present(libssl.SSL_SESSION_new())),
+      specimen('a session borrowed from a connection', () => {
+        const { client } = this.#connected(version)
+        return keeping(present(libssl.SSL_get0_session(client)), client)
+      }),
+      specimen('a session owned after its connection', () => {
+        const { client } = this.#connected(version)
+        const session = present(libssl.SSL_get1_session(client))
+        libssl.SSL_free(client)
+        return session
+      }),
+      specimen('a copy of a session', () => present(libssl.SSL_SESSION_dup(this.#proposal(version)))),
+      specimen('a session of another context', () => {
+        const session = this.#proposal(version)
+        const context = this.#context()
+        libssl.SSL_CTX_add_session(context, session)
+        return keeping(session, context)
+      }),
     ]
   }
 
@@ -319,27 +339,7 @@ export class Specimens {
         }),
         specimen('a server that waits for a session lookup', () => this.#paused()),
       ],
-      SSL_SESSION: [
-        specimen('a session read from DER', () => this.#session()),
-        specimen('an empty session', () => present(libssl.SSL_SESSION_new())),
-        specimen('a session borrowed from a connection', () => {
-          const { client } = this.#connected(libssl.TLS1_2_VERSION)
-          return keeping(present(libssl.SSL_get0_session(client)), client)
-        }),
-        specimen('a session owned after its connection', () => {
-          const { client } = this.#connected(libssl.TLS1_3_VERSION)
-          const session = present(libssl.SSL_get1_session(client))
-          libssl.SSL_free(client)
-          return session
-        }),
-        specimen('a copy of a session', () => present(libssl.SSL_SESSION_dup(this.#session()))),
-        specimen('a session of another context', () => {
-          const session = this.#session()
-          const context = this.#context()
-          libssl.SSL_CTX_add_session(context, session)
-          return keeping(session, context)
-        }),
-      ],
+      SSL_SESSION: this.sessions(libssl.TLS1_2_VERSION),
       BIO: [
         specimen('a BIO with bytes', () => this.#bio(bytes)),
         specimen('an empty BIO', () => present(libssl.BIO_new(libssl.BIO_s_mem()))),
@@ -612,11 +612,12 @@ function keeping<T extends object>(borrowed: T, owner: unknown): T {
   return borrowed
 }
 
-/** Carries what one connection has written to the other. */
+/** Carries what one connection has written to the other, if both have BIOs. */
 export function relay(from: libssl.SSL, to: libssl.SSL): void {
-  const wbio = present(libssl.SSL_get_wbio(from))
-  const flight = new Uint8Array(libssl.BIO_pending(wbio))
+  const [source, sink] = [libssl.SSL_get_wbio(from), libssl.SSL_get_rbio(to)]
+  if (!source || !sink) return
+  const flight = new Uint8Array(libssl.BIO_pending(source))
   if (flight.length === 0) return
-  libssl.BIO_read(wbio, flight)
-  libssl.BIO_write(present(libssl.SSL_get_rbio(to)), flight)
+  libssl.BIO_read(source, flight)
+  libssl.BIO_write(sink, flight)
 }
