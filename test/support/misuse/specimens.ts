@@ -360,7 +360,7 @@ export class Specimens {
         specimen('a certificate', () => this.#x509()),
         specimen('a certificate borrowed from a context', () => {
           const context = this.#context()
-          return keeping(present(libssl.SSL_CTX_get0_certificate(context)), context)
+          return keeping(this.#certificateOf(context), context)
         }),
         specimen('a certificate from a peer', () =>
           present(libssl.SSL_get1_peer_certificate(this.#connected(libssl.TLS1_3_VERSION).client)),
@@ -464,7 +464,7 @@ export class Specimens {
         }),
         specimen('a certificate whose context was freed', () => {
           const context = this.#context()
-          const x509 = present(libssl.SSL_CTX_get0_certificate(context))
+          const x509 = this.#certificateOf(context)
           libssl.SSL_CTX_free(context)
           return x509
         }),
@@ -515,15 +515,24 @@ export class Specimens {
 
   #context(): libssl.SSL_CTX {
     const context = present(libssl.SSL_CTX_new(libssl.TLS_method()))
-    const [x509, pkey] = [this.#x509(), this.#pkey()]
-    libssl.SSL_CTX_use_certificate(context, x509)
-    libssl.SSL_CTX_use_PrivateKey(context, pkey)
-    libssl.X509_free(x509)
-    libssl.EVP_PKEY_free(pkey)
+    // Parsing these takes longer than anything else here.
+    this.#ownX509 ??= this.#x509()
+    this.#ownPkey ??= this.#pkey()
+    libssl.SSL_CTX_use_certificate(context, this.#ownX509)
+    libssl.SSL_CTX_use_PrivateKey(context, this.#ownPkey)
     libssl.SSL_CTX_set_session_cache_mode(context, libssl.SSL_SESS_CACHE_BOTH)
     libssl.SSL_CTX_set_session_id_context(context, bytes)
     libssl.SSL_CTX_set_alpn_select_protos(context, wireProtocols)
     return context
+  }
+
+  #ownX509: libssl.X509 | undefined
+  #ownPkey: libssl.EVP_PKEY | undefined
+
+  /** A certificate that nobody but its context holds. */
+  #certificateOf(context: libssl.SSL_CTX): libssl.X509 {
+    libssl.SSL_CTX_use_certificate_file(context, this.#credentials.certFile, libssl.SSL_FILETYPE_PEM)
+    return present(libssl.SSL_CTX_get0_certificate(context))
   }
 
   #unconnected(setRole: (ssl: libssl.SSL) => void, context = this.#context()): libssl.SSL {

@@ -14,9 +14,11 @@ const memory = 8
 export function walks(functions: readonly ExportedFunction[]) {
   return async (f: ExportedFunction, calls: Calls, specimens: Specimens): Promise<void> => {
     const walk = new Walk(functions, calls, specimens, lots(`${process.env.MISUSE_SEED ?? ''}${f.name}`))
-    walk.step(f)
+    // A callback that throws may be one of an earlier walk, whose context went only now: any call can be struck.
+    calls.guard(() => walk.begin())
+    calls.guard(() => walk.step(f))
     for (let step = 1; step < steps; step++) {
-      walk.step()
+      calls.guard(() => walk.step())
       if (step % 50 === 0) await calls.settle()
     }
   }
@@ -46,7 +48,11 @@ class Walk {
     this.#calls = calls
     this.#specimens = specimens
     this.#lot = lot
-    const { client, server, context } = specimens.conversation(libssl.TLS1_2_VERSION, () => undefined)
+  }
+
+  /** Takes along two connections and their context. */
+  begin(): void {
+    const { client, server, context } = this.#specimens.conversation(libssl.TLS1_2_VERSION, () => undefined)
     for (const [type, handle] of [
       ['SSL', client],
       ['SSL', server],
