@@ -60,10 +60,9 @@ async function run(task: Task, env: NodeJS.ProcessEnv, outcomes: Outcomes): Prom
       outcomes,
     )
     if (outcomes.left) return
+    if (!last) throw new Error(`the process did not start: ${Buffer.concat(errors)}`)
     const why = signal === 'SIGKILL' ? 'made no progress' : `died (${signal ?? `exit code ${code}`})`
-    const culprit = last?.about ?? task.functions[0]?.name ?? ''
-    add(outcomes.calls, culprit, last?.call ?? 'its start')
-    add(outcomes.complaints, culprit, `the process ${why} in ${last?.call ?? 'its start'}\n${Buffer.concat(errors)}`)
+    add(outcomes.complaints, last.about, `the process ${why} in ${last.call}\n${Buffer.concat(errors)}`)
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -331,6 +331,12 @@ export class Specimens {
           libssl.SSL_set_bio(server, null, null)
           return server
         }),
+        specimen('a connection whose BIOs were taken away while it waited for bytes', () => {
+          const { server } = this.#connected(libssl.TLS1_3_VERSION)
+          libssl.SSL_read(server, new Uint8Array(1))
+          libssl.SSL_set_bio(server, null, null)
+          return server
+        }),
         specimen('a connection whose context was freed', () => {
           const context = this.#context()
           const ssl = present(libssl.SSL_new(context))
