@@ -521,19 +521,26 @@ export class Specimens {
 
   #context(): libssl.SSL_CTX {
     const context = present(libssl.SSL_CTX_new(libssl.TLS_method()))
-    // Parsing these takes longer than anything else here.
-    this.#ownX509 ??= this.#x509()
-    this.#ownPkey ??= this.#pkey()
-    libssl.SSL_CTX_use_certificate(context, this.#ownX509)
-    libssl.SSL_CTX_use_PrivateKey(context, this.#ownPkey)
+    libssl.SSL_CTX_use_certificate(context, this.#sharedCertificate())
+    this.#sharedKey ??= this.#pkey()
+    libssl.SSL_CTX_use_PrivateKey(context, this.#sharedKey)
     libssl.SSL_CTX_set_session_cache_mode(context, libssl.SSL_SESS_CACHE_BOTH)
     libssl.SSL_CTX_set_session_id_context(context, bytes)
     libssl.SSL_CTX_set_alpn_select_protos(context, wireProtocols)
     return context
   }
 
-  #ownX509: libssl.X509 | undefined
-  #ownPkey: libssl.EVP_PKEY | undefined
+  // Parsing these takes longer than anything else here. Nobody can free them: the key cannot be got at, and the
+  // certificate is only borrowed.
+  #sharedKey: libssl.EVP_PKEY | undefined
+  #sharedCertificate(): libssl.X509 {
+    if (!this.#model) {
+      this.#model = present(libssl.SSL_CTX_new(libssl.TLS_method()))
+      this.#certificateOf(this.#model)
+    }
+    return present(libssl.SSL_CTX_get0_certificate(this.#model))
+  }
+  #model: libssl.SSL_CTX | undefined
 
   /** A certificate that nobody but its context holds. */
   #certificateOf(context: libssl.SSL_CTX): libssl.X509 {
