@@ -13,6 +13,7 @@ export function versionFlag(version: Version): string {
 /** A running openssl program. */
 export class Program {
   readonly #child: ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
+  readonly #closed: Promise<unknown>
   /** Everything it has printed. */
   output = ''
 
@@ -24,6 +25,7 @@ export class Program {
     this.#child.stdout.on('data', collect)
     this.#child.stderr.on('data', collect)
     this.#child.stdin.on('error', () => {})
+    this.#closed = once(this.#child, 'close')
   }
 
   /** Waits until it has printed something that fits. */
@@ -42,9 +44,14 @@ export class Program {
   }
 
   /** Ends its input, which ends s_client, and waits for its end. */
-  async end(): Promise<string> {
+  end(): Promise<string> {
     this.#child.stdin.end()
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    return this.ended()
+  }
+
+  /** Waits until it ends by itself. Returns everything it has printed. */
+  async ended(): Promise<string> {
+    await this.#closed
     return this.output
   }
 
