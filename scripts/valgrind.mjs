@@ -12,7 +12,7 @@ import { hasProgram, installCommand } from '../native/toolchain.mjs'
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Test files and folders of them, below test/. The rest starts other programs, or runs little native code. */
-const representative = ['session']
+const representative = ['session', 'tls/handshake']
 
 /** What valgrind calls ours: a fault counts if any of these is on one of its stacks. */
 const ours = /openssl_session\.node|\/lib(ssl|crypto)\.so/
