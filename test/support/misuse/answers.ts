@@ -4,7 +4,8 @@
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction } from '../libssl_api.js'
 import type { Calls } from './calls.js'
-import { type Conversation, relay, type Specimen, SpecimenError, type Specimens } from './specimens.js'
+import { type Conversation, relay, type Specimens } from './specimens.js'
+import { anything, numbers, type Specimen, SpecimenError } from './values.js'
 
 type Install = (context: libssl.SSL_CTX, answer: (ssl: unknown, id: unknown, copy: unknown) => unknown) => void
 
@@ -61,9 +62,9 @@ async function finish({ context, client, server }: Conversation, calls: Calls): 
 /** Values to answer with. */
 function answers(specimens: Specimens, version: number): Specimen[] {
   return [
-    ...specimens.anything(),
-    ...specimens.numbers().integers,
-    ...specimens.numbers().others,
+    ...anything(),
+    ...numbers().integers,
+    ...numbers().others,
     ...specimens.sessions(version),
     ...specimens.dead('SSL_SESSION'),
     ...specimens.impostors('SSL_SESSION'),

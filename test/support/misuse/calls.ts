@@ -4,7 +4,7 @@ import { appendFileSync } from 'node:fs'
 import { isNativeError } from 'node:util/types'
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction } from '../libssl_api.js'
-import { SpecimenError } from './specimens.js'
+import { SpecimenError } from './values.js'
 
 /** One line of the log: which function it is about, and what is being called or what was wrong with it. */
 export type Line =

@@ -1,20 +1,11 @@
 // Arguments for the functions of the libssl layer, by the name of the parameter's type: good ones in every state that
-// an object can be in, dead handles, and values that are wrong. Each call makes new ones.
+// an object can be in, dead handles and false ones. Each call makes new ones. What is no handle is in values.ts.
 
 import { readFileSync } from 'node:fs'
 import * as libssl from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
 import type { Parameter } from '../libssl_api.js'
-
-/** Makes one value, and says what it is. */
-export interface Specimen {
-  readonly label: string
-  make(): unknown
-}
-
-function specimen(label: string, make: () => unknown): Specimen {
-  return { label, make }
-}
+import { harm, type Specimen, specimen } from './values.js'
 
 /** Insists that a value is there. */
 export function present<T>(value: T | null | undefined): T {
@@ -22,13 +13,6 @@ export function present<T>(value: T | null | undefined): T {
     throw new Error(`a specimen could not be made: ${libssl.ERR_error_string(libssl.ERR_get_error())}`)
   }
   return value
-}
-
-/** What the specimens throw when they are called or looked into: errors that are not the binding's own. */
-export class SpecimenError extends Error {}
-
-function harm(): never {
-  throw new SpecimenError('thrown by a specimen')
 }
 
 /** Two connections that talk to each other through memory. */
@@ -52,8 +36,6 @@ export class Specimens {
   readonly #encryptedKey: Buffer
   readonly #pfx: Buffer
   readonly #credentials: Credentials
-  readonly #huge = new Uint8Array(64 * 1024 * 1024)
-  readonly #long = 'a'.repeat(4 * 1024 * 1024)
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials
@@ -86,105 +68,6 @@ export class Specimens {
   /** Handles of a type whose object is gone, or not theirs any more. */
   dead(type: string): Specimen[] {
     return this.#dead()[type] ?? []
-  }
-
-  /** Numbers at and beyond the edges of C's types, and those that are no integers. */
-  numbers(): { integers: Specimen[]; others: Specimen[] } {
-    const integers = [-1, -0, 2 ** 31 - 1, 2 ** 31, -(2 ** 31), -(2 ** 31) - 1, 2 ** 32, 2 ** 53 - 1, -(2 ** 53) + 1]
-    const others = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, -1.5, 2 ** 53, 1e300, 5e-324]
-    const named = (values: number[]) => values.map((value) => specimen(`${value}`, () => value))
-    return { integers: named(integers), others: named(others) }
-  }
-
-  /** Strings that C might stumble over. */
-  strings(): { withNul: Specimen[]; others: Specimen[] } {
-    return {
-      withNul: ['\0', 'localhost\0.example', 'a\0'].map((text) => specimen(JSON.stringify(text), () => text)),
-      others: [
-        specimen('an empty string', () => ''),
-        specimen('a string of 4 MiB', () => this.#long),
-        specimen('a string of 4 MiB, in pieces', () => `${this.#long.slice(1)}${Math.random()}`),
-        specimen('half a surrogate pair', () => '\ud800'),
-        specimen('letters beyond ASCII', () => 'bücher.example/日本語/🔑'),
-        specimen('format directives', () => '%s%n%p%x'),
-        specimen('only separators', () => ':::,,,///'),
-      ],
-    }
-  }
-
-  /** Byte arrays that C might stumble over. */
-  byteArrays(): Specimen[] {
-    return [
-      specimen('an empty array', () => new Uint8Array(0)),
-      specimen('an array of 64 MiB', () => this.#huge),
-      specimen('a detached array', () => {
-        const array = new Uint8Array(32)
-        structuredClone(array.buffer, { transfer: [array.buffer] })
-        return array
-      }),
-      specimen('an array out of the bounds of its shrunken memory', () => {
-        const memory = new (ArrayBuffer as unknown as ResizableConstructor)(64, { maxByteLength: 128 })
-        const array = new Uint8Array(memory, 32, 32)
-        memory.resize(16)
-        return array
-      }),
-      specimen('an array over shared memory', () => new Uint8Array(new SharedArrayBuffer(32))),
-      specimen('a part of a larger array', () => new Uint8Array(64).subarray(7, 8)),
-      specimen('255 times 255', () => new Uint8Array(255).fill(255)),
-      specimen('33 bytes', () => new Uint8Array(33)),
-      specimen('80 bytes', () => new Uint8Array(80)),
-      specimen('DER that promises 4 GiB', () => Buffer.from('3084ffffffff', 'hex')),
-      specimen('a session without its end', () => present(libssl.i2d_SSL_SESSION(this.#session())).subarray(0, -1)),
-      specimen('a certificate without its end', () => present(libssl.i2d_X509(this.#x509())).subarray(0, -1)),
-    ]
-  }
-
-  /** What is no Uint8Array, but looks like one. */
-  otherArrays(): Specimen[] {
-    return [
-      specimen('an Int8Array', () => new Int8Array(8)),
-      specimen('a Uint16Array', () => new Uint16Array(8)),
-      specimen('a Uint8ClampedArray', () => new Uint8ClampedArray(8)),
-      specimen('a BigUint64Array', () => new BigUint64Array(8)),
-      specimen('a DataView', () => new DataView(new ArrayBuffer(8))),
-      specimen('an ArrayBuffer', () => new ArrayBuffer(8)),
-      specimen('an array of numbers', () => [1, 2, 3]),
-      specimen('a proxy of a Uint8Array', () => new Proxy(new Uint8Array(8), {})),
-    ]
-  }
-
-  /** One value of each kind of JavaScript, and objects that pretend. `typeof` tells the primitive ones apart. */
-  anything(): Specimen[] {
-    return [
-      specimen('undefined', () => undefined),
-      specimen('null', () => null),
-      specimen('true', () => true),
-      specimen('7', () => 7),
-      specimen('7n', () => 7n),
-      specimen('a string', () => 'text'),
-      specimen('a symbol', () => Symbol('symbol')),
-      specimen('an object', () => ({})),
-      specimen('an object without prototype', () => Object.create(null)),
-      specimen('an array', () => []),
-      specimen('a date', () => new Date()),
-      specimen('a function', () => () => undefined),
-      specimen('a class', () => class {}),
-      specimen('a promise', () => Promise.resolve()),
-      specimen('a Uint8Array', () => new Uint8Array(8)),
-      specimen('an object whose conversions throw', () => ({
-        valueOf: harm,
-        toString: harm,
-        get length() {
-          return harm()
-        },
-      })),
-      specimen('a proxy whose traps throw', () => {
-        return new Proxy(
-          {},
-          { get: harm, has: harm, getPrototypeOf: harm, ownKeys: harm, getOwnPropertyDescriptor: harm },
-        )
-      }),
-    ]
   }
 
   /** Objects that pretend to be handles of a class without being any. */
@@ -224,6 +107,8 @@ export class Specimens {
         specimen('ordinary bytes', () => Buffer.from(wire ? wireProtocols : bytes)),
         specimen('a session in DER', () => present(libssl.i2d_SSL_SESSION(this.#session()))),
         specimen('a certificate in DER', () => present(libssl.i2d_X509(this.#x509()))),
+        specimen('a session without its end', () => present(libssl.i2d_SSL_SESSION(this.#session())).subarray(0, -1)),
+        specimen('a certificate without its end', () => present(libssl.i2d_X509(this.#x509())).subarray(0, -1)),
         specimen('a PKCS#12 file', () => Buffer.from(this.#pfx)),
         specimen('a certificate and a key in PEM', () => Buffer.concat([this.#certificate, this.#key])),
       ],
@@ -620,10 +505,6 @@ export class Specimens {
     }
     return server
   }
-}
-
-interface ResizableConstructor {
-  new (length: number, options: { maxByteLength: number }): ArrayBuffer & { resize(length: number): void }
 }
 
 const kept = new WeakMap<object, unknown>()

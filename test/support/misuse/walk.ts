@@ -5,7 +5,8 @@
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction, Parameter } from '../libssl_api.js'
 import { type Calls, tolerated } from './calls.js'
-import { relay, SpecimenError, type Specimens } from './specimens.js'
+import { relay, type Specimens } from './specimens.js'
+import { SpecimenError } from './values.js'
 
 const steps = 100
 /** How many handles of a class are remembered. */
