@@ -58,7 +58,7 @@ bool truth(Environment& env, napi_value value, bool otherwise, const char* callb
       [[fallthrough]];
     default:
       throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
-                  std::string(callback) + " must answer a number, a boolean or nothing");
+                  std::string(callback) + " must be a number, a boolean or nothing");
   }
 }
 
@@ -166,12 +166,8 @@ class CopyFlag {
 
   bool is_zero() const {
     napi_value value = nullptr;
-    napi_value coerced = nullptr;
-    double number = 0;
     check(napi_get_named_property(env_.env(), object(), "value", &value));
-    check(napi_coerce_to_number(env_.env(), value, &coerced));
-    check(napi_get_value_double(env_.env(), coerced, &number));
-    return number == 0;
+    return !truth(env_, value, true, "the get callback's copy.value");
   }
 
  private:
@@ -189,12 +185,13 @@ ossl::SslSessionPointer accept_answer(Environment& env, const Connection& connec
     throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                 "the get callback must answer an SSL_SESSION, null, undefined, or a promise of one of these");
   }
+  // First of all, because reading it may run a getter, which may free the session.
+  const bool give_away = copy.is_zero();
   auto* const session = static_cast<SSL_SESSION*>(handle->use());
   if (SSL_SESSION_get0_cipher(session) == nullptr) {
     throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                 "the get callback answered a session without a cipher, which cannot be resumed");
   }
-  const bool give_away = copy.is_zero();
   bind_to_context(session, *connection.context);
   if (give_away) {
     handle->give_away();
@@ -230,7 +227,7 @@ class CertSettlement final : public Settlement {
 
   bool wanted() const override { return connection_->cert == Connection::Cert::kAsked; }
   void fulfil(Environment& env, napi_value value) override {
-    const bool accepted = truth(env, value, true, "the certificate callback");
+    const bool accepted = truth(env, value, true, "what the certificate callback answers");
     if (wanted()) connection_->answer_cert(env, accepted);
   }
   void fail(Environment& env) noexcept override { connection_->answer_cert(env, false); }
@@ -288,7 +285,8 @@ void NewEvent::deliver(Environment& env) {
   const auto handle = bind::adopt(env, session_.release());
   bool keep = false;
   try {
-    keep = truth(env, call(env, function, connection_->object(env), handle->object()), false, "the new callback");
+    keep = truth(env, call(env, function, connection_->object(env), handle->object()), false,
+                 "what the new callback answers");
   } catch (...) {
     if (handle->owns()) handle->release();
     throw;
