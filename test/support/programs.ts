@@ -2,12 +2,39 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import type { Version } from './tls.js'
 
 /** The flag that pins the openssl program to one protocol. */
 export function versionFlag(version: Version): string {
   return version === 'TLSv1.2' ? '-tls1_2' : '-tls1_3'
+}
+
+/** Opens a session with s_client and leaves it in `file`. */
+export async function openSession(port: number, version: Version, file: string): Promise<void> {
+  rmSync(file, { force: true })
+  const program = new Program('s_client', '-connect', `127.0.0.1:${port}`, versionFlag(version), '-sess_out', file)
+  try {
+    // In TLS 1.3 the session comes some time after the handshake.
+    while (!existsSync(file) || !readFileSync(file, 'latin1').includes('-----END'))
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    await program.end()
+  } finally {
+    program.destroy()
+  }
+}
+
+/** Whether s_client resumes the session in `file`. */
+export async function resumesSession(port: number, version: Version, file: string): Promise<boolean> {
+  const program = new Program('s_client', '-connect', `127.0.0.1:${port}`, versionFlag(version), '-sess_in', file)
+  try {
+    const [, how] = await program.prints(/^(New|Reused), TLS/m)
+    await program.end()
+    return how === 'Reused'
+  } finally {
+    program.destroy()
+  }
 }
 
 /** A running openssl program. */

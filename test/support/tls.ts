@@ -3,7 +3,7 @@
 
 import { once } from 'node:events'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import nodeTls from 'node:tls'
 import {
   type ConnectionOptions,
@@ -34,6 +34,7 @@ const listening = new Set<NetServer>()
 /** Destroys something when the test ends, if it is still there then. */
 export function afterTest<T extends { destroy(): unknown }>(thing: T): T {
   open.add(thing)
+  if (thing instanceof Duplex) thing.once('close', () => open.delete(thing))
   return thing
 }
 
@@ -48,10 +49,7 @@ export async function closeAll(): Promise<void> {
 
 /** Starts a server and closes it, with its connections, after the test. Returns the port. */
 export async function listen(server: NetServer): Promise<number> {
-  server.on('connection', (socket: Socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
-  })
+  server.on('connection', (socket: Socket) => afterTest(socket))
   listening.add(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
