@@ -103,6 +103,8 @@ class Settlement {
     fail(env);
   }
 
+  const std::shared_ptr<Connection>& connection() const { return connection_; }
+
  protected:
   const std::shared_ptr<Connection> connection_;
 };
@@ -233,6 +235,14 @@ class CertSettlement final : public Settlement {
   void fail(Environment& env) noexcept override { connection_->answer_cert(env, false); }
 };
 
+class RefusedPromise final : public Settlement {
+ public:
+  using Settlement::Settlement;
+  bool wanted() const override { return false; }
+  void fulfil(Environment&, napi_value) override {}
+  void fail(Environment&) noexcept override {}
+};
+
 // Asks a callback whose answer may come at once or by a promise. Throws what it throws, after counting it as no answer.
 template <class... Values>
 void ask(Environment& env, napi_value function, const std::shared_ptr<Settlement>& settlement, bool synchronous,
@@ -244,11 +254,13 @@ void ask(Environment& env, napi_value function, const std::shared_ptr<Settlement
       settlement->fulfil(env, result);
       return;
     }
-    settle_later(env, result, then, settlement);
     if (synchronous) {
+      // Its rejection is not to be an unhandled one: the error is this one.
+      settle_later(env, result, then, std::make_shared<RefusedPromise>(settlement->connection()));
       throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
                   "the callback answered a promise, but there are no async jobs to pause the handshake with");
     }
+    settle_later(env, result, then, settlement);
   } catch (const Error&) {
     // The callback may have freed the connection, which ended the question: then nobody wants to know.
     if (!settlement->wanted()) return;
