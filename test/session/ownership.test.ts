@@ -52,6 +52,7 @@ import {
   TLS_method,
   TLS1_2_VERSION,
   TLS1_3_VERSION,
+  type X509,
   X509_cmp,
   X509_free,
   X509_STORE_set_flags,
@@ -91,7 +92,7 @@ const counted = {
     use: SSL_SESSION_get_id,
   },
   BIO: { make: () => present(BIO_new(BIO_s_mem())), upRef: BIO_up_ref, free: BIO_free, use: BIO_pending },
-  X509: { make: certificate, upRef: X509_up_ref, free: X509_free, use: (x: never) => X509_cmp(x, x) },
+  X509: { make: certificate, upRef: X509_up_ref, free: X509_free, use: (x509: X509) => X509_cmp(x509, x509) },
   EVP_PKEY: { make: privateKey, upRef: EVP_PKEY_up_ref, free: EVP_PKEY_free, use: EVP_PKEY_get_bits },
 } as Record<
   string,
