@@ -81,25 +81,26 @@ function queueCode(error: number, reason: string): string {
 }
 
 /**
- * Takes everything off the error queue and makes one Error of it: its oldest entry is the cause and gives message
- * and code. With an empty queue the error says `message` and has the code `ERR_SSL_FAILED`.
+ * Takes everything off the error queue and makes one Error of it. Its message and code come from the oldest entry, which is the cause;
+ * on a connection from libssl's oldest, since what libcrypto says before it ("cipher operation failed") is about the symptom. With an empty
+ * queue the error says `message` and has the code `ERR_SSL_FAILED`.
  */
-export function opensslError(message: string): OpenSSLError {
-  const first = libssl.ERR_get_error()
-  const others: string[] = []
-  for (let next = first && libssl.ERR_get_error(); next !== 0; next = libssl.ERR_get_error()) {
-    others.push(libssl.ERR_error_string(next))
-  }
-  if (first === 0) return codedError('ERR_SSL_FAILED', message)
-  const reason = libssl.ERR_reason_error_string(first)
+export function opensslError(message: string, about: 'call' | 'connection' = 'call'): OpenSSLError {
+  const queue: number[] = []
+  for (let next = libssl.ERR_get_error(); next !== 0; next = libssl.ERR_get_error()) queue.push(next)
+  const fromLibssl = queue.find((entry) => libssl.ERR_GET_LIB(entry) === libssl.ERR_LIB_SSL)
+  const cause = (about === 'connection' ? fromLibssl : undefined) ?? queue[0]
+  if (cause === undefined) return codedError('ERR_SSL_FAILED', message)
+  const reason = libssl.ERR_reason_error_string(cause)
   const error: OpenSSLError = codedError(
-    reason === null ? 'ERR_SSL_FAILED' : queueCode(first, reason),
-    `${message}: ${libssl.ERR_error_string(first)}`,
+    reason === null ? 'ERR_SSL_FAILED' : queueCode(cause, reason),
+    `${message}: ${libssl.ERR_error_string(cause)}`,
   )
-  const library = libssl.ERR_lib_error_string(first)
+  const library = libssl.ERR_lib_error_string(cause)
   if (library !== null) error.library = library
   if (reason !== null) error.reason = reason
-  if (others.length > 0) error.opensslErrorStack = others
+  const others = queue.filter((entry) => entry !== cause)
+  if (others.length > 0) error.opensslErrorStack = others.map((entry) => libssl.ERR_error_string(entry))
   return error
 }
 

@@ -250,7 +250,9 @@ export class InlineConnection implements Connection {
       }
       // The queue must be read before anybody else can touch it.
       const error =
-        reason === libssl.SSL_ERROR_SSL || reason === libssl.SSL_ERROR_SYSCALL ? opensslError('TLS has failed') : null
+        reason === libssl.SSL_ERROR_SSL || reason === libssl.SSL_ERROR_SYSCALL
+          ? opensslError('TLS has failed', 'connection')
+          : null
       if (this.#destroyed) {
         scratch = buffer
         return
@@ -365,7 +367,7 @@ export class InlineConnection implements Connection {
         this.#tellEnd()
         return
       default:
-        this.#break(opensslError(message))
+        this.#break(opensslError(message, 'connection'))
     }
   }
 

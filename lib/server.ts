@@ -271,7 +271,10 @@ export class Server extends net.Server {
       findSession: (socket, id, copy) => this.#findSession(socket, id, copy),
       chooseContext: (socket) => socket._chooseContext(),
       handshakeFailed: (socket, error) => {
-        this.emit('tlsClientError', error ?? connectionReset('socket hang up'), socket)
+        // node:tls says no more of a client without a valid certificate; the cause does.
+        const cause = socket.authorizationError === null ? undefined : socket._verifyError()
+        const reset = (): Error => Object.assign(connectionReset('socket hang up'), cause && { cause })
+        this.emit('tlsClientError', error ?? reset(), socket)
       },
     }
   }

@@ -144,6 +144,8 @@ export class TLSSocket extends EndpointStream {
     if (!(this.#context instanceof SecureContext))
       throw codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
     if (options.ALPNProtocols !== undefined) this.#alpn = alpnWire(options.ALPNProtocols)
+    // SSL_new copies this callback, unlike the others.
+    if (this.#sniCallback !== undefined) this.#context._want('certificate')
     libssl.ERR_clear_error()
     const ssl = libssl.SSL_new(this.#context.handle)
     if (ssl === null) throw opensslError('Cannot create a connection')
@@ -175,12 +177,13 @@ export class TLSSocket extends EndpointStream {
       libssl.SSL_set_verify_continue(ssl, libssl.SSL_VERIFY_PEER | required)
     }
     if (this.#alpn !== null) this.#context._selectAlpn(this.#alpn)
-    if (this.#sniCallback !== undefined) this.#context._want('certificate')
   }
 
   #beClient(ssl: libssl.SSL, options: TLSSocketOptions): void {
     libssl.SSL_set_connect_state(ssl)
     this.#context._prepareToVerify()
+    // As for servers; and of several things wrong with a certificate, the last one counts, as in node:tls.
+    libssl.SSL_set_verify_continue(ssl, libssl.SSL_VERIFY_NONE)
     this.#context._want('newSession')
     if (this.#alpn !== null && libssl.SSL_set_alpn_protos(ssl, this.#alpn) !== 0)
       throw opensslError('Cannot offer "options.ALPNProtocols"')

@@ -14,13 +14,14 @@ import { hasProgram, installCommand } from '../native/toolchain.mjs'
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 const buildFolder = join('build', 'cmake')
 
-/** The newest of a tool that the system offers under a versioned or plain name. */
-function find(tool) {
+const clangTools = { dnf: 'clang-tools-extra', apk: 'clang-extra-tools', brew: 'llvm' }
+
+/** The name under which the system offers a tool, plain or with its newest version. */
+function find(tool, packages = {}) {
   const versions = Array.from({ length: 20 }, (_, index) => `${tool}-${33 - index}`)
   const found = [tool, ...versions].find(hasProgram)
   if (found) return found
-  const packages = { 'apt-get': tool, dnf: 'clang-tools-extra', apk: 'clang-extra-tools', brew: 'llvm' }
-  const command = installCommand([packages])
+  const command = installCommand([{ 'apt-get': tool, dnf: tool, apk: tool, brew: tool, ...packages }])
   throw new Error(`${tool} is missing.${command ? ` Install it with:\n\n  ${command}\n` : ''}`)
 }
 
@@ -32,6 +33,7 @@ function run(command, args, stdio = 'inherit') {
 
 /** Writes compile_commands.json, which holds the flags of each source. */
 function configure() {
+  find('cmake')
   const args = ['cmake-js', 'configure', '--directory', 'native', '--out', buildFolder]
   const { status, stdout, stderr } = spawnSync('npx', ['--no', ...args], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${args.join(' ')} failed:\n${stdout}${stderr}`)
@@ -60,9 +62,9 @@ async function main() {
   const sources = readdirSync('native', { recursive: true })
     .filter((name) => /\.(cc|h)$/.test(name))
     .map((name) => join('native', name))
-  const clangFormat = find('clang-format')
+  const clangFormat = find('clang-format', clangTools)
   if (process.argv.includes('--fix')) return run(clangFormat, ['-i', ...sources])
-  const clangTidy = find('clang-tidy')
+  const clangTidy = find('clang-tidy', clangTools)
   const formatted = run(clangFormat, ['--dry-run', '-Werror', ...sources])
   configure()
   const faulty = await tidy(clangTidy)

@@ -4,7 +4,7 @@
 //   node scripts/valgrind.mjs [build/test/some.test.js ...]
 
 import { spawn } from 'node:child_process'
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram, installCommand } from '../native/toolchain.mjs'
@@ -12,7 +12,7 @@ import { hasProgram, installCommand } from '../native/toolchain.mjs'
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Test files and folders of them, below test/. The rest starts other programs, or runs little native code. */
-const representative = ['session']
+const representative = ['session', 'tls/handshake']
 
 /** What valgrind calls ours: a fault counts if any of these is on one of its stacks. */
 const ours = /openssl_session\.node|\/lib(ssl|crypto)\.so/
@@ -26,6 +26,9 @@ const valgrindFlags = [
   '--num-callers=50',
   '--keep-debuginfo=yes',
   '--fair-sched=yes',
+  // Node processes that a test starts are watched too; other programs are not ours to judge.
+  '--trace-children=yes',
+  '--trace-children-skip=*/openssl,*/sh,*/@typescript/*',
   '--xml=yes',
 ]
 const suppressions = join('test', 'support', 'valgrind.supp')
@@ -40,14 +43,14 @@ function testFiles(name) {
   return names.sort().map((file) => join(folder, file))
 }
 
-/** Runs one test file. Resolves with mocha's exit code; the faults are in `report`. */
-function memcheck(file, report) {
-  const flags = [...valgrindFlags, `--xml-file=${report}`]
+/** Runs one test file. Resolves with mocha's exit code; each process leaves a report in `folder`. */
+function memcheck(file, folder) {
+  const flags = [...valgrindFlags, `--xml-file=${join(folder, '%p.xml')}`]
   if (existsSync(suppressions)) flags.push(`--suppressions=${suppressions}`)
   const child = spawn('valgrind', [...flags, process.execPath, '--expose-gc', ...mocha, file], { stdio: 'inherit' })
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('exit', (code, signal) => resolve(signal ?? code))
+    child.on('exit', (code, signal) => resolve({ main: join(folder, `${child.pid}.xml`), code: signal ?? code }))
   })
 }
 
@@ -55,10 +58,9 @@ const text = (xml, tag) => decode(xml.match(new RegExp(`<${tag}>(.*?)</${tag}>`,
 const decode = (xml) => xml.replace(/&(lt|gt|quot|apos|amp);/g, (_, name) => entities[name])
 const entities = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' }
 
-/** The faults in valgrind's report; null when it has no end, because the process crashed. */
+/** The faults in the report of one process. What a test kills leaves a report without an end. */
 function readFaults(report) {
   const xml = readFileSync(report, 'utf8')
-  if (!xml.includes('</valgrindoutput>')) return null
   return [...xml.matchAll(/<error>(.*?)<\/error>/gs)].map(([, error]) => ({
     what: text(error, 'what') || text(text(error, 'xwhat'), 'text'),
     parts: [...error.matchAll(/<auxwhat>(.*?)<\/auxwhat>|<stack>(.*?)<\/stack>/gs)].map(([, note, stack]) =>
@@ -92,14 +94,19 @@ function print({ what, parts }) {
 
 async function check(file) {
   console.log(`memcheck: ${file}`)
-  const report = join('build', 'valgrind', `${basename(file, '.js')}.xml`)
-  const code = await memcheck(file, report)
-  const faults = readFaults(report)
-  if (faults === null) throw new Error(`${file} ended without valgrind's report (${code}).`)
+  const folder = join('build', 'valgrind', basename(file, '.test.js'))
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const { main, code } = await memcheck(file, folder)
+  if (!readFileSync(main, 'utf8').includes('</valgrindoutput>')) throw new Error(`${file} crashed (${code}).`)
+  const reports = readdirSync(folder).map((name) => join(folder, name))
+  const faults = reports.flatMap(readFaults)
   const serious = faults.filter(isOurs)
   serious.forEach(print)
   const elsewhere = faults.length - serious.length
-  console.log(`  ${serious.length} faults in our code, ${elsewhere} in others', mocha ended with ${code}`)
+  console.log(
+    `  ${reports.length} processes: ${serious.length} faults in our code, ${elsewhere} in others'; mocha ended with ${code}`,
+  )
   return code === 0 && serious.length === 0
 }
 
@@ -108,7 +115,6 @@ try {
     const command = installCommand([{ 'apt-get': 'valgrind', dnf: 'valgrind', apk: 'valgrind', brew: 'valgrind' }])
     throw new Error(`valgrind is missing.${command ? ` Install it with:\n\n  ${command}\n` : ''}`)
   }
-  mkdirSync(join('build', 'valgrind'), { recursive: true })
   const chosen = process.argv.slice(2)
   const files = chosen.length > 0 ? chosen : representative.flatMap(testFiles)
   const faulty = []

@@ -13,7 +13,7 @@ export interface ErrorEntry {
   readonly file: string
   /** Line in that file. */
   readonly line: number
-  /** C function that raised the error; empty before 3.0, where it is part of `code`. */
+  /** C function that raised the error, or empty where OpenSSL does not know it. */
   readonly func: string
   /** Free text that goes with the error, or empty. */
   readonly data: string

@@ -22,7 +22,8 @@ export const SSL_free = fn<(ssl: SSL | null) => void>('SSL_free')
 
 /**
  * Makes a connection ready for another one with the same role, settings and session; BIOs stay. Without a shutdown
- * before it, the session is removed from the cache. Cancels a paused lookup. Returns 1, or 0 on failure.
+ * before it, the session is removed from the cache. Cancels a paused lookup. Returns 1, or 0 on failure. Throws
+ * `ERR_SSL_BUSY` inside a call on this connection.
  * @see SSL_clear(3)
  */
 export const SSL_clear = fn<(ssl: SSL) => number>('SSL_clear')
@@ -133,7 +134,8 @@ export const SSL_waiting_session = fn<(ssl: SSL) => Promise<void>>('SSL_waiting_
 
 /**
  * Fills `buffer` with decrypted data, doing the handshake first if need be. Returns the number of bytes, at most those
- * of one record (16384); 0 or less when there was nothing to give, and then `SSL_get_error` tells why.
+ * of one record (16384); 0 or less when there was nothing to give, and then `SSL_get_error` tells why. A read that was
+ * paused has to be repeated with a buffer at least as long, or throws `ERR_OUT_OF_RANGE`.
  * @see SSL_read(3)
  */
 export const SSL_read = fn<(ssl: SSL, buffer: Uint8Array) => number>('SSL_read')

@@ -8,6 +8,7 @@ import { fn, type SSL, type SSL_CIPHER, type SSL_SESSION, type X509 } from './bi
 /**
  * Proposes a session to the server, on a client before the handshake; the connection takes its own reference. Null
  * proposes none. Returns 1, or 0 on failure. A session that cannot be resumed costs nothing but a full handshake.
+ * Throws `ERR_SSL_BUSY` once the handshake has begun.
  * @see SSL_set_session(3)
  */
 export const SSL_set_session = fn<(ssl: SSL, session: SSL_SESSION | null) => number>('SSL_set_session')
@@ -249,8 +250,8 @@ export const SSL_get1_peer_certificate = fn<(ssl: SSL) => X509 | null>('SSL_get1
 export const SSL_get_peer_cert_chain = fn<(ssl: SSL) => X509[] | null>('SSL_get_peer_cert_chain')
 
 /**
- * The chain that verification built, from the peer's certificate to the trusted root. Call it after the handshake; each
- * certificate is owned by the caller. `null` when nothing was verified or verification failed.
+ * The chain that verification built, from the peer's certificate to the trusted root. Call it after the handshake;
+ * each certificate is owned by the caller. `null` when nothing was verified or verification failed.
  * @see SSL_get0_verified_chain(3)
  */
 export const SSL_get0_verified_chain = fn<(ssl: SSL) => X509[] | null>('SSL_get0_verified_chain')
@@ -279,7 +280,8 @@ export const SSL_get_peer_finished = fn<(ssl: SSL) => Buffer>('SSL_get_peer_fini
 
 /**
  * Derives `length` bytes of key material from the connection for use outside of it, after the handshake. In TLS 1.2 a
- * null context and an empty one differ. Returns null on failure.
+ * null context and an empty one differ. Returns null on failure, and throws `ERR_OUT_OF_RANGE` for more than 255 times
+ * 64 bytes.
  * @see SSL_export_keying_material(3)
  */
 export const SSL_export_keying_material =

@@ -12,6 +12,13 @@ using binding::Environment;
 using binding::Octets;
 using binding::Owned;
 
+// OpenSSL looks into the BIO that the call waited for, which may have been taken away since.
+int get_error(const SSL* ssl, int result) {
+  const bool lost = (SSL_want(ssl) == SSL_READING && SSL_get_rbio(ssl) == nullptr) ||
+                    (SSL_want(ssl) == SSL_WRITING && SSL_get_wbio(ssl) == nullptr);
+  return result <= 0 && lost && ERR_peek_error() == 0 ? SSL_ERROR_SYSCALL : SSL_get_error(ssl, result);
+}
+
 Copy alpn_selected(SSL* ssl) {
   const unsigned char* data = nullptr;
   unsigned int size = 0;
@@ -66,7 +73,7 @@ constexpr binding::Function kFunctions[] = {
     OSSL_FUNCTION(SSL_get_shutdown),
     OSSL_FUNCTION(SSL_set_quiet_shutdown),
     OSSL_FUNCTION(SSL_get_quiet_shutdown),
-    OSSL_FUNCTION(SSL_get_error),
+    define<&get_error>("SSL_get_error"),
     OSSL_FUNCTION(SSL_want),
     OSSL_FUNCTION(SSL_waiting_for_async),
     OSSL_MACRO(SSL_in_init, int, (const SSL* ssl), (ssl)),

@@ -58,7 +58,7 @@ bool truth(Environment& env, napi_value value, bool otherwise, const char* callb
       [[fallthrough]];
     default:
       throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
-                  std::string(callback) + " must answer a number, a boolean or nothing");
+                  std::string(callback) + " must be a number, a boolean or nothing");
   }
 }
 
@@ -102,6 +102,8 @@ class Settlement {
     connection_->report(env, reason);
     fail(env);
   }
+
+  const std::shared_ptr<Connection>& connection() const { return connection_; }
 
  protected:
   const std::shared_ptr<Connection> connection_;
@@ -166,12 +168,8 @@ class CopyFlag {
 
   bool is_zero() const {
     napi_value value = nullptr;
-    napi_value coerced = nullptr;
-    double number = 0;
     check(napi_get_named_property(env_.env(), object(), "value", &value));
-    check(napi_coerce_to_number(env_.env(), value, &coerced));
-    check(napi_get_value_double(env_.env(), coerced, &number));
-    return number == 0;
+    return !truth(env_, value, true, "the get callback's copy.value");
   }
 
  private:
@@ -189,12 +187,13 @@ ossl::SslSessionPointer accept_answer(Environment& env, const Connection& connec
     throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                 "the get callback must answer an SSL_SESSION, null, undefined, or a promise of one of these");
   }
+  // First of all, because reading it may run a getter, which may free the session.
+  const bool give_away = copy.is_zero();
   auto* const session = static_cast<SSL_SESSION*>(handle->use());
   if (SSL_SESSION_get0_cipher(session) == nullptr) {
     throw Error(ErrorKind::kTypeError, "ERR_INVALID_RETURN_VALUE",
                 "the get callback answered a session without a cipher, which cannot be resumed");
   }
-  const bool give_away = copy.is_zero();
   bind_to_context(session, *connection.context);
   if (give_away) {
     handle->give_away();
@@ -231,13 +230,21 @@ class CertSettlement final : public Settlement {
 
   bool wanted() const override { return !question_->settled; }
   void fulfil(Environment& env, napi_value value) override {
-    const bool accepted = truth(env, value, true, "the certificate callback");
+    const bool accepted = truth(env, value, true, "what the certificate callback answers");
     if (wanted()) connection_->answer(env, question_, accepted);
   }
   void fail(Environment& env) noexcept override { connection_->answer(env, question_, false); }
 
  private:
   std::shared_ptr<CertQuestion> question_;
+};
+
+class RefusedPromise final : public Settlement {
+ public:
+  using Settlement::Settlement;
+  bool wanted() const override { return false; }
+  void fulfil(Environment&, napi_value) override {}
+  void fail(Environment&) noexcept override {}
 };
 
 // Asks a callback whose answer may come at once or by a promise. Throws what it throws, after counting it as no answer.
@@ -251,11 +258,13 @@ void ask(Environment& env, napi_value function, const std::shared_ptr<Settlement
       settlement->fulfil(env, result);
       return;
     }
-    settle_later(env, result, then, settlement);
     if (synchronous) {
+      // Its rejection is not to be an unhandled one: the error is this one.
+      settle_later(env, result, then, std::make_shared<RefusedPromise>(settlement->connection()));
       throw Error(ErrorKind::kError, "ERR_SYNC_ANSWER_REQUIRED",
                   "the callback answered a promise, but there are no async jobs to pause the handshake with");
     }
+    settle_later(env, result, then, settlement);
   } catch (const Error&) {
     // The callback may have freed the connection, which ended the question: then nobody wants to know.
     if (!settlement->wanted()) return;
@@ -292,7 +301,8 @@ void NewEvent::deliver(Environment& env) {
   const auto handle = binding::adopt(env, session_.release());
   bool keep = false;
   try {
-    keep = truth(env, call(env, function, connection_->object(env), handle->object()), false, "the new callback");
+    keep = truth(env, call(env, function, connection_->object(env), handle->object()), false,
+                 "what the new callback answers");
   } catch (...) {
     if (handle->owns()) handle->release();
     throw;

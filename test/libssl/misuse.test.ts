@@ -60,10 +60,9 @@ async function run(task: Task, env: NodeJS.ProcessEnv, outcomes: Outcomes): Prom
       outcomes,
     )
     if (outcomes.left) return
+    if (!last) throw new Error(`the process did not start: ${Buffer.concat(errors)}`)
     const why = signal === 'SIGKILL' ? 'made no progress' : `died (${signal ?? `exit code ${code}`})`
-    const culprit = last?.about ?? task.functions[0]?.name ?? ''
-    add(outcomes.calls, culprit, last?.call ?? 'its start')
-    add(outcomes.complaints, culprit, `the process ${why} in ${last?.call ?? 'its start'}\n${Buffer.concat(errors)}`)
+    add(outcomes.complaints, last.about, `the process ${why} in ${last.call}\n${Buffer.concat(errors)}`)
   } finally {
     rmSync(folder, { recursive: true })
   }
@@ -129,16 +128,28 @@ function describeMisuse(
   })
 }
 
-const takesConnection = (f: ExportedFunction) =>
-  f.parameters.some(({ types }) => types.some((type) => ['SSL', 'SSL_CTX', 'SSL_SESSION'].includes(type)))
+const takesConnection = ({ parameters }: ExportedFunction) =>
+  parameters.some(({ types }) => types.some((type) => ['SSL', 'SSL_CTX', 'SSL_SESSION'].includes(type)))
+const setsCallback = ({ parameters }: ExportedFunction) =>
+  parameters.some(({ types }) => types.some((type) => type.endsWith('Callback')))
+const withoutAsyncJobs = { OPENSSL_SESSION_ASYNC: '0' }
 
-describeMisuse('with bad arguments, and good ones in odd states', 'arguments', {}, (f) => 4 + 30 * f.parameters.length)
-describeMisuse('inside callbacks and while their answers are awaited', 'moments', {}, (f) =>
-  takesConnection(f) ? 28 : 0,
-)
-describeMisuse(
-  'inside callbacks and while their answers are awaited, without async jobs',
-  'moments',
-  { OPENSSL_SESSION_ASYNC: '0' },
-  (f) => (takesConnection(f) ? 20 : 0),
-)
+describe('a function of openssl-session/libssl', () => {
+  const badArguments = ({ parameters }: ExportedFunction) => 4 + 30 * parameters.length
+  describeMisuse('given bad arguments, or good ones in odd states', 'arguments', {}, badArguments)
+
+  const everyMoment = (f: ExportedFunction) => (takesConnection(f) ? 28 : 0)
+  describeMisuse('called inside callbacks or while their answers are awaited', 'moments', {}, everyMoment)
+  describeMisuse('called inside callbacks, without async jobs', 'moments', withoutAsyncJobs, everyMoment)
+
+  const everyAnswer = (f: ExportedFunction) => (setsCallback(f) ? 100 : 0)
+  describeMisuse('that set a callback which answers nonsense', 'answers', {}, everyAnswer)
+  describeMisuse(
+    'that set a callback which answers nonsense, without async jobs',
+    'answers',
+    withoutAsyncJobs,
+    everyAnswer,
+  )
+
+  describeMisuse('at the start of a hundred calls without a plan', 'walks', {}, () => 90)
+})

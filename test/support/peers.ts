@@ -2,6 +2,8 @@
 // steps of a handshake between them. No sockets here, and nothing that runs by itself: each call is one step.
 
 import {
+  BIO,
+  BIO_free,
   BIO_new,
   BIO_read,
   BIO_s_mem,
@@ -11,6 +13,8 @@ import {
   ERR_error_string,
   ERR_get_error,
   ERR_reason_error_string,
+  EVP_PKEY,
+  EVP_PKEY_free,
   SSL,
   SSL_CTX,
   SSL_CTX_free,
@@ -53,6 +57,8 @@ import {
   TLS_server_method,
   TLS1_2_VERSION,
   TLS1_3_VERSION,
+  X509,
+  X509_free,
 } from 'openssl-session/libssl'
 import { credentials } from './credentials.js'
 
@@ -68,7 +74,7 @@ export function inEachProtocol(define: (version: number) => void): void {
   describe('in TLS 1.3', () => define(TLS1_3_VERSION))
 }
 
-/** What the tests made and have not freed; release() frees it. */
+/** What releaseAll() will free. */
 const held: object[] = []
 
 /** Frees, after a test, every handle that was given to keep() and is still owned. Connections first, contexts last. */
@@ -82,12 +88,15 @@ export function releaseAll(): void {
   }
   for (const ssl of of(SSL)) whileAlive(() => SSL_free(ssl))
   for (const session of of(SSL_SESSION)) whileAlive(() => SSL_SESSION_free(session))
+  for (const bio of of(BIO)) whileAlive(() => BIO_free(bio))
+  for (const x509 of of(X509)) whileAlive(() => X509_free(x509))
+  for (const key of of(EVP_PKEY)) whileAlive(() => EVP_PKEY_free(key))
   for (const ctx of of(SSL_CTX)) whileAlive(() => SSL_CTX_free(ctx))
   held.length = 0
   ERR_clear_error()
 }
 
-function whileAlive(use: () => void): void {
+function whileAlive(use: () => unknown): void {
   try {
     use()
   } catch (error) {

@@ -2,6 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync, readFileSync, rmSync } from 'node:fs'
 import type { Readable, Writable } from 'node:stream'
 import type { Version } from './tls.js'
 
@@ -10,9 +11,36 @@ export function versionFlag(version: Version): string {
   return version === 'TLSv1.2' ? '-tls1_2' : '-tls1_3'
 }
 
+/** Opens a session with s_client and leaves it in `file`. */
+export async function openSession(port: number, version: Version, file: string): Promise<void> {
+  rmSync(file, { force: true })
+  const program = new Program('s_client', '-connect', `127.0.0.1:${port}`, versionFlag(version), '-sess_out', file)
+  try {
+    // In TLS 1.3 the session comes some time after the handshake.
+    while (!existsSync(file) || !readFileSync(file, 'latin1').includes('-----END'))
+      await new Promise((resolve) => setTimeout(resolve, 2))
+    await program.end()
+  } finally {
+    program.destroy()
+  }
+}
+
+/** Whether s_client resumes the session in `file`. */
+export async function resumesSession(port: number, version: Version, file: string): Promise<boolean> {
+  const program = new Program('s_client', '-connect', `127.0.0.1:${port}`, versionFlag(version), '-sess_in', file)
+  try {
+    const [, how] = await program.prints(/^(New|Reused), TLS/m)
+    await program.end()
+    return how === 'Reused'
+  } finally {
+    program.destroy()
+  }
+}
+
 /** A running openssl program. */
 export class Program {
   readonly #child: ChildProcess & { stdin: Writable; stdout: Readable; stderr: Readable }
+  readonly #closed: Promise<unknown>
   /** Everything it has printed. */
   output = ''
 
@@ -24,6 +52,7 @@ export class Program {
     this.#child.stdout.on('data', collect)
     this.#child.stderr.on('data', collect)
     this.#child.stdin.on('error', () => {})
+    this.#closed = once(this.#child, 'close')
   }
 
   /** Waits until it has printed something that fits. */
@@ -42,9 +71,14 @@ export class Program {
   }
 
   /** Ends its input, which ends s_client, and waits for its end. */
-  async end(): Promise<string> {
+  end(): Promise<string> {
     this.#child.stdin.end()
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'close')
+    return this.ended()
+  }
+
+  /** Waits until it ends by itself. Returns everything it has printed. */
+  async ended(): Promise<string> {
+    await this.#closed
     return this.output
   }
 

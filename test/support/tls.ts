@@ -3,7 +3,7 @@
 
 import { once } from 'node:events'
 import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { Duplex } from 'node:stream'
 import nodeTls from 'node:tls'
 import {
   type ConnectionOptions,
@@ -34,6 +34,7 @@ const listening = new Set<NetServer>()
 /** Destroys something when the test ends, if it is still there then. */
 export function afterTest<T extends { destroy(): unknown }>(thing: T): T {
   open.add(thing)
+  if (thing instanceof Duplex) thing.once('close', () => open.delete(thing))
   return thing
 }
 
@@ -48,10 +49,7 @@ export async function closeAll(): Promise<void> {
 
 /** Starts a server and closes it, with its connections, after the test. Returns the port. */
 export async function listen(server: NetServer): Promise<number> {
-  server.on('connection', (socket: Socket) => {
-    open.add(socket)
-    socket.on('close', () => open.delete(socket))
-  })
+  server.on('connection', (socket: Socket) => afterTest(socket))
   listening.add(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -128,10 +126,20 @@ export async function failure(stream: Duplex): Promise<Error & { code?: string }
   return error
 }
 
+/** Hands everything that a stream gives to `use`, up to its end. Unlike `for await`, it leaves a Duplex open for writing. */
+export function drain(stream: Duplex, use: (chunk: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.on('data', use)
+    stream.once('end', resolve)
+    stream.once('error', reject)
+    stream.once('close', () => reject(new Error('closed before its end')))
+  })
+}
+
 /** Reads a stream to its end. */
 export async function readAll(stream: Duplex): Promise<Buffer> {
   const chunks: Buffer[] = []
-  for await (const chunk of stream) chunks.push(chunk as Buffer)
+  await drain(stream, (chunk) => chunks.push(chunk))
   return Buffer.concat(chunks)
 }
 
@@ -146,14 +154,18 @@ export async function exchange(stream: Duplex, text: string): Promise<string> {
   return answer
 }
 
+/** Waits until a stream is closed, whether or not it fails. Returns whether it did. */
+export async function closed(stream: Duplex): Promise<boolean> {
+  stream.on('error', () => {})
+  if (stream.closed) return stream.errored !== null
+  return new Promise((resolve) => stream.once('close', () => resolve(stream.errored !== null)))
+}
+
 /** Ends a connection as it should end and waits until it is closed. */
 export async function hangUp(socket: Duplex): Promise<void> {
-  if (socket.closed) return
-  const closed = new Promise((resolve) => socket.once('close', resolve))
-  socket.on('error', () => {})
   socket.resume()
   socket.end()
-  await closed
+  await closed(socket)
 }
 
 /** The session of a client's connection that can be resumed, in DER form. */

@@ -35,6 +35,12 @@ function serverContext(options: SecureContextOptions): SecureContext {
   return createSecureContext({ cert: server.chain, key: server.key, ...stateful, ...options })
 }
 
+/** What went wrong in the application's callback. */
+function causeOf(error: SessionCallbackError | undefined): Error & { code?: string } {
+  assert.ok(error?.cause instanceof Error)
+  return error.cause
+}
+
 describe('newSessionCallback', () => {
   afterEach(closeAll)
 
@@ -98,9 +104,9 @@ describe('newSessionCallback', () => {
       const [first, second] = errors
       assert.equal(first?.[0].code, 'ERR_SESSION_CALLBACK')
       assert.equal(first?.[0].callback, 'newSessionCallback')
-      assert.equal((first?.[0].cause as Error).message, 'thrown')
+      assert.equal(causeOf(first?.[0]).message, 'thrown')
       assert.ok(first?.[1] instanceof TLSSocket)
-      assert.equal((second?.[0].cause as Error).message, 'rejected')
+      assert.equal(causeOf(second?.[0]).message, 'rejected')
     })
   })
 
@@ -161,7 +167,7 @@ describe('getSessionCallback', () => {
         const client = await dialled(port, { session })
         assert.equal(client.isSessionReused(), true)
         assert.equal(asked.length, 1)
-        assert.ok(stored.has(asked[0] as string))
+        assert.ok(stored.has(`${asked[0]}`))
         assert.equal(context.sessionStats().cbHits, 1)
         assert.equal(await exchange(client, 'resumed'), 'resumed')
         await hangUp(client)
@@ -220,7 +226,7 @@ describe('getSessionCallback', () => {
         await hangUp(client)
         assert.equal(errors.length, 1)
         assert.equal(errors[0]?.callback, 'getSessionCallback')
-        assert.match((errors[0]?.cause as Error).message, message)
+        assert.match(causeOf(errors[0]).message, message)
       })
     }
 
@@ -239,7 +245,7 @@ describe('getSessionCallback', () => {
       assert.equal(client.isSessionReused(), false)
       await hangUp(client)
       assert.equal(errors.length, 1)
-      assert.equal((errors[0]?.cause as { code?: string }).code, 'ERR_WRONG_CONTEXT')
+      assert.equal(causeOf(errors[0]).code, 'ERR_WRONG_CONTEXT')
     })
 
     it('that never answers ends with its connection', async () => {
@@ -344,7 +350,7 @@ describe('removeSessionCallback', () => {
     context.flushSessions(0)
     assert.equal(context.sessionStats().number, 0)
     await until(() => errors.length === 1)
-    assert.equal((errors[0]?.cause as Error).message, 'and then this')
+    assert.equal(causeOf(errors[0]).message, 'and then this')
   })
 })
 

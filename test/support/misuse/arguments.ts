@@ -3,7 +3,8 @@
 import { isUint8Array } from 'node:util/types'
 import type { ExportedFunction, Parameter } from '../libssl_api.js'
 import { type Calls, type Expectation, freed, outOfRange, tolerated, wrongType, wrongValue } from './calls.js'
-import type { Specimen, Specimens } from './specimens.js'
+import type { Specimens } from './specimens.js'
+import { anything, byteArrays, numbers, otherArrays, type Specimen, strings } from './values.js'
 
 export async function misuseArguments(f: ExportedFunction, calls: Calls, specimens: Specimens): Promise<void> {
   const { parameters } = f
@@ -27,7 +28,7 @@ export async function misuseArguments(f: ExportedFunction, calls: Calls, specime
 
 type Instead = Readonly<Record<number, unknown>>
 
-/** Whether a specimen of `Specimens.anything` happens to be of one of the parameter's types. */
+/** Whether a value of `anything()` happens to be of one of the parameter's types. */
 function fits(value: unknown, { types }: Parameter): boolean {
   return types.some((type) => {
     if (type.endsWith('Callback')) return typeof value === 'function'
@@ -40,23 +41,23 @@ function fits(value: unknown, { types }: Parameter): boolean {
 
 /** Every bad value for one parameter, with what it has to lead to. */
 function* badValues(parameter: Parameter, specimens: Specimens): Generator<[Specimen, Expectation]> {
-  for (const specimen of specimens.anything()) {
+  for (const specimen of anything()) {
     if (!fits(specimen.make(), parameter)) yield [specimen, wrongType]
   }
   for (const type of parameter.types) {
     for (const specimen of specimens.dead(type)) yield [specimen, freed]
     for (const specimen of specimens.impostors(type)) yield [specimen, wrongType]
     if (type === 'number') {
-      const { integers, others } = specimens.numbers()
+      const { integers, others } = numbers()
       for (const specimen of integers) yield [specimen, tolerated]
       for (const specimen of others) yield [specimen, outOfRange]
     } else if (type === 'string') {
-      const { withNul, others } = specimens.strings()
+      const { withNul, others } = strings()
       for (const specimen of withNul) yield [specimen, wrongValue]
       for (const specimen of others) yield [specimen, tolerated]
     } else if (type === 'Uint8Array') {
-      for (const specimen of specimens.byteArrays()) yield [specimen, tolerated]
-      for (const specimen of specimens.otherArrays()) yield [specimen, wrongType]
+      for (const specimen of byteArrays()) yield [specimen, tolerated]
+      for (const specimen of otherArrays()) yield [specimen, wrongType]
     }
   }
   const own = parameter.types.find((type) => type !== 'null') ?? ''

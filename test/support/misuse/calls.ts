@@ -1,9 +1,10 @@
 // Calls that may end badly: each is written down before it is made, and its outcome is held against what it may be.
 
 import { appendFileSync } from 'node:fs'
+import { isNativeError } from 'node:util/types'
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction } from '../libssl_api.js'
-import { thrownByCallback } from './specimens.js'
+import { SpecimenError } from './values.js'
 
 /** One line of the log: which function it is about, and what is being called or what was wrong with it. */
 export type Line =
@@ -69,17 +70,19 @@ export class Calls {
     appendFileSync(this.#file, `${JSON.stringify(line)}\n`)
   }
 
-  /** Calls a function. `label` describes its arguments. */
-  attempt(f: ExportedFunction, label: string, args: readonly unknown[], expectation: Expectation): void {
+  /** Calls a function and returns what it returned. `label` describes its arguments. */
+  attempt(f: ExportedFunction, label: string, args: readonly unknown[], expectation: Expectation): unknown {
     this.announce(`${f.name}(${label})`)
-    this.guard(() => {
+    const result = this.guard(() => {
       const result = exported[f.name]?.(...args)
       if (!expectation.orReturn) this.complain(`returned ${show(result)}`)
       else if (!f.returns.some((type) => isOfType(result, type))) {
         this.complain(`returned ${show(result)}, which is not ${f.returns.join(' | ')}`)
       }
+      return result
     }, expectation)
     libssl.ERR_clear_error()
+    return result
   }
 
   /** Does something that may throw what `expectation` allows. */
@@ -100,13 +103,16 @@ export class Calls {
   }
 
   #complainAbout(error: unknown, { codes }: Expectation, where = ''): void {
-    const { name, code, message } =
-      error instanceof Error ? (error as NodeJS.ErrnoException) : { name: `a ${typeof error}` }
-    if (message === thrownByCallback) return
+    // First of all no look into what may be a specimen.
+    if (!isNativeError(error)) {
+      this.complain(`${where}threw a ${typeof error}`)
+      return
+    }
+    if (codes === 'any' && error instanceof SpecimenError) return
+    const { name, code, message } = error as NodeJS.ErrnoException
     const allowed = codes === 'any' ? code?.startsWith('ERR_') : code !== undefined && codes.includes(code)
-    const kind = kinds[code ?? ''] ?? Error
-    if (allowed && error instanceof kind) return
-    this.complain(`${where}threw ${name} ${code ?? 'without a code'}: ${message?.slice(0, 200)}`)
+    if (allowed && error instanceof (kinds[code ?? ''] ?? Error)) return
+    this.complain(`${where}threw ${name} ${code ?? 'without a code'}: ${message.slice(0, 200)}`)
   }
 }
 

@@ -6,13 +6,20 @@
 import { readFileSync } from 'node:fs'
 import { leaks } from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
-import type { ExportedFunction } from '../libssl_api.js'
+import { type ExportedFunction, libsslFunctions } from '../libssl_api.js'
+import { misuseAnswers } from './answers.js'
 import { misuseArguments } from './arguments.js'
 import { Calls } from './calls.js'
 import { misuseMoments } from './moments.js'
 import { Specimens } from './specimens.js'
+import { walks } from './walk.js'
 
-const misuses = { arguments: misuseArguments, moments: misuseMoments }
+const misuses = {
+  arguments: misuseArguments,
+  answers: misuseAnswers,
+  moments: misuseMoments,
+  walks: walks(libsslFunctions()),
+}
 
 export interface Task {
   readonly misuse: keyof typeof misuses
@@ -23,14 +30,19 @@ export interface Task {
 const [taskFile, logFile] = process.argv.slice(2) as [string, string]
 const { misuse, functions, credentials }: Task = JSON.parse(readFileSync(taskFile, 'utf8'))
 const calls = new Calls(logFile)
-const specimens = new Specimens(credentials)
 
-for (const f of functions) {
-  calls.begin(f.name)
-  await misuses[misuse](f, calls, specimens)
-  calls.announce(`what came after the calls of ${f.name}`)
-  await calls.settle()
+// In a function, because what it holds has to be gone before what is left is counted.
+async function misuseAll(): Promise<void> {
+  const specimens = new Specimens(credentials)
+  for (const f of functions) {
+    calls.begin(f.name)
+    await misuses[misuse](f, calls, specimens)
+    calls.announce(`what came after the calls of ${f.name}`)
+    await calls.settle()
+  }
 }
+
+await misuseAll()
 // What one collection frees may hold what the next one can free.
-for (let round = 0; round < 3; round++) await calls.settle()
+for (let round = 0; round < 5; round++) await calls.settle()
 calls.end(leaks())

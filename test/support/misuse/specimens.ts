@@ -1,20 +1,11 @@
 // Arguments for the functions of the libssl layer, by the name of the parameter's type: good ones in every state that
-// an object can be in, dead handles, and values that are wrong. Each call makes new ones.
+// an object can be in, dead handles and false ones. Each call makes new ones. What is no handle is in values.ts.
 
 import { readFileSync } from 'node:fs'
 import * as libssl from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
 import type { Parameter } from '../libssl_api.js'
-
-/** Makes one value, and says what it is. */
-export interface Specimen {
-  readonly label: string
-  make(): unknown
-}
-
-function specimen(label: string, make: () => unknown): Specimen {
-  return { label, make }
-}
+import { harm, type Specimen, specimen } from './values.js'
 
 /** Insists that a value is there. */
 export function present<T>(value: T | null | undefined): T {
@@ -23,9 +14,6 @@ export function present<T>(value: T | null | undefined): T {
   }
   return value
 }
-
-/** The message of the errors that callbacks among the specimens throw. */
-export const thrownByCallback = 'thrown by a callback'
 
 /** Two connections that talk to each other through memory. */
 export interface Pair {
@@ -48,8 +36,6 @@ export class Specimens {
   readonly #encryptedKey: Buffer
   readonly #pfx: Buffer
   readonly #credentials: Credentials
-  readonly #huge = new Uint8Array(64 * 1024 * 1024)
-  readonly #long = 'a'.repeat(4 * 1024 * 1024)
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials
@@ -82,112 +68,6 @@ export class Specimens {
   /** Handles of a type whose object is gone, or not theirs any more. */
   dead(type: string): Specimen[] {
     return this.#dead()[type] ?? []
-  }
-
-  /** Numbers at and beyond the edges of C's types, and those that are no integers. */
-  numbers(): { integers: Specimen[]; others: Specimen[] } {
-    const integers = [-1, -0, 2 ** 31 - 1, 2 ** 31, -(2 ** 31), -(2 ** 31) - 1, 2 ** 32, 2 ** 53 - 1, -(2 ** 53) + 1]
-    const others = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0.5, -1.5, 2 ** 53, 1e300, 5e-324]
-    const named = (values: number[]) => values.map((value) => specimen(`${value}`, () => value))
-    return { integers: named(integers), others: named(others) }
-  }
-
-  /** Strings that C might stumble over. */
-  strings(): { withNul: Specimen[]; others: Specimen[] } {
-    return {
-      withNul: ['\0', 'localhost\0.example', 'a\0'].map((text) => specimen(JSON.stringify(text), () => text)),
-      others: [
-        specimen('an empty string', () => ''),
-        specimen('a string of 4 MiB', () => this.#long),
-        specimen('a string of 4 MiB, in pieces', () => `${this.#long.slice(1)}${Math.random()}`),
-        specimen('half a surrogate pair', () => '\ud800'),
-        specimen('letters beyond ASCII', () => 'bücher.example/日本語/🔑'),
-        specimen('format directives', () => '%s%n%p%x'),
-        specimen('only separators', () => ':::,,,///'),
-      ],
-    }
-  }
-
-  /** Byte arrays that C might stumble over. */
-  byteArrays(): Specimen[] {
-    return [
-      specimen('an empty array', () => new Uint8Array(0)),
-      specimen('an array of 64 MiB', () => this.#huge),
-      specimen('a detached array', () => {
-        const array = new Uint8Array(32)
-        structuredClone(array.buffer, { transfer: [array.buffer] })
-        return array
-      }),
-      specimen('an array out of the bounds of its shrunken memory', () => {
-        const memory = new (ArrayBuffer as unknown as ResizableConstructor)(64, { maxByteLength: 128 })
-        const array = new Uint8Array(memory, 32, 32)
-        memory.resize(16)
-        return array
-      }),
-      specimen('an array over shared memory', () => new Uint8Array(new SharedArrayBuffer(32))),
-      specimen('a part of a larger array', () => new Uint8Array(64).subarray(7, 8)),
-      specimen('255 times 255', () => new Uint8Array(255).fill(255)),
-      specimen('33 bytes', () => new Uint8Array(33)),
-      specimen('80 bytes', () => new Uint8Array(80)),
-      specimen('DER that promises 4 GiB', () => Buffer.from('3084ffffffff', 'hex')),
-      specimen('a session without its end', () => present(libssl.i2d_SSL_SESSION(this.#session())).subarray(0, -1)),
-      specimen('a certificate without its end', () => present(libssl.i2d_X509(this.#x509())).subarray(0, -1)),
-    ]
-  }
-
-  /** What is no Uint8Array, but looks like one. */
-  otherArrays(): Specimen[] {
-    return [
-      specimen('an Int8Array', () => new Int8Array(8)),
-      specimen('a Uint16Array', () => new Uint16Array(8)),
-      specimen('a Uint8ClampedArray', () => new Uint8ClampedArray(8)),
-      specimen('a BigUint64Array', () => new BigUint64Array(8)),
-      specimen('a DataView', () => new DataView(new ArrayBuffer(8))),
-      specimen('an ArrayBuffer', () => new ArrayBuffer(8)),
-      specimen('an array of numbers', () => [1, 2, 3]),
-      specimen('a proxy of a Uint8Array', () => new Proxy(new Uint8Array(8), {})),
-    ]
-  }
-
-  /** One value of each kind of JavaScript, and objects that pretend. `typeof` tells the primitive ones apart. */
-  anything(): Specimen[] {
-    return [
-      specimen('undefined', () => undefined),
-      specimen('null', () => null),
-      specimen('true', () => true),
-      specimen('7', () => 7),
-      specimen('7n', () => 7n),
-      specimen('a string', () => 'text'),
-      specimen('a symbol', () => Symbol('symbol')),
-      specimen('an object', () => ({})),
-      specimen('an object without prototype', () => Object.create(null)),
-      specimen('an array', () => []),
-      specimen('a date', () => new Date()),
-      specimen('a function', () => () => undefined),
-      specimen('a class', () => class {}),
-      specimen('a promise', () => Promise.resolve()),
-      specimen('a Uint8Array', () => new Uint8Array(8)),
-      specimen('an object whose conversions throw', () => ({
-        valueOf() {
-          throw new Error('valueOf was called')
-        },
-        toString() {
-          throw new Error('toString was called')
-        },
-        get length() {
-          throw new Error('length was read')
-        },
-      })),
-      specimen('a proxy whose traps throw', () => {
-        const trap = () => {
-          throw new Error('a trap was called')
-        }
-        return new Proxy(
-          {},
-          { get: trap, has: trap, getPrototypeOf: trap, ownKeys: trap, getOwnPropertyDescriptor: trap },
-        )
-      }),
-    ]
   }
 
   /** Objects that pretend to be handles of a class without being any. */
@@ -227,6 +107,8 @@ export class Specimens {
         specimen('ordinary bytes', () => Buffer.from(wire ? wireProtocols : bytes)),
         specimen('a session in DER', () => present(libssl.i2d_SSL_SESSION(this.#session()))),
         specimen('a certificate in DER', () => present(libssl.i2d_X509(this.#x509()))),
+        specimen('a session without its end', () => present(libssl.i2d_SSL_SESSION(this.#session())).subarray(0, -1)),
+        specimen('a certificate without its end', () => present(libssl.i2d_X509(this.#x509())).subarray(0, -1)),
         specimen('a PKCS#12 file', () => Buffer.from(this.#pfx)),
         specimen('a certificate and a key in PEM', () => Buffer.concat([this.#certificate, this.#key])),
       ],
@@ -242,10 +124,33 @@ export class Specimens {
   #callbacks(): Specimen[] {
     return [
       specimen('a function', () => () => undefined),
-      specimen('a function that throws', () => () => {
-        throw new Error(thrownByCallback)
-      }),
+      specimen('a function that throws', () => () => harm()),
       specimen('a function of this package', () => libssl.ERR_clear_error),
+    ]
+  }
+
+  /** Good sessions of a protocol version; the first is the ordinary one. */
+  sessions(version: number): Specimen[] {
+    return [
+      specimen('a session read from DER', () => this.#proposal(version)),
+      specimen('an empty session', () => present(libssl.SSL_SESSION_new())),
+      specimen('a session borrowed from a connection', () => {
+        const { client } = this.#connected(version)
+        return keeping(present(libssl.SSL_get0_session(client)), client)
+      }),
+      specimen('a session owned after its connection', () => {
+        const { client } = this.#connected(version)
+        const session = present(libssl.SSL_get1_session(client))
+        libssl.SSL_free(client)
+        return session
+      }),
+      specimen('a copy of a session', () => present(libssl.SSL_SESSION_dup(this.#proposal(version)))),
+      specimen('a session of another context', () => {
+        const session = this.#proposal(version)
+        const context = this.#context()
+        libssl.SSL_CTX_add_session(context, session)
+        return keeping(session, context)
+      }),
     ]
   }
 
@@ -311,6 +216,12 @@ export class Specimens {
           libssl.SSL_set_bio(server, null, null)
           return server
         }),
+        specimen('a connection whose BIOs were taken away while it waited for bytes', () => {
+          const { server } = this.#connected(libssl.TLS1_3_VERSION)
+          libssl.SSL_read(server, new Uint8Array(1))
+          libssl.SSL_set_bio(server, null, null)
+          return server
+        }),
         specimen('a connection whose context was freed', () => {
           const context = this.#context()
           const ssl = present(libssl.SSL_new(context))
@@ -319,27 +230,7 @@ export class Specimens {
         }),
         specimen('a server that waits for a session lookup', () => this.#paused()),
       ],
-      SSL_SESSION: [
-        specimen('a session read from DER', () => this.#session()),
-        specimen('an empty session', () => present(libssl.SSL_SESSION_new())),
-        specimen('a session borrowed from a connection', () => {
-          const { client } = this.#connected(libssl.TLS1_2_VERSION)
-          return keeping(present(libssl.SSL_get0_session(client)), client)
-        }),
-        specimen('a session owned after its connection', () => {
-          const { client } = this.#connected(libssl.TLS1_3_VERSION)
-          const session = present(libssl.SSL_get1_session(client))
-          libssl.SSL_free(client)
-          return session
-        }),
-        specimen('a copy of a session', () => present(libssl.SSL_SESSION_dup(this.#session()))),
-        specimen('a session of another context', () => {
-          const session = this.#session()
-          const context = this.#context()
-          libssl.SSL_CTX_add_session(context, session)
-          return keeping(session, context)
-        }),
-      ],
+      SSL_SESSION: this.sessions(libssl.TLS1_2_VERSION),
       BIO: [
         specimen('a BIO with bytes', () => this.#bio(bytes)),
         specimen('an empty BIO', () => present(libssl.BIO_new(libssl.BIO_s_mem()))),
@@ -360,7 +251,7 @@ export class Specimens {
         specimen('a certificate', () => this.#x509()),
         specimen('a certificate borrowed from a context', () => {
           const context = this.#context()
-          return keeping(present(libssl.SSL_CTX_get0_certificate(context)), context)
+          return keeping(this.#certificateOf(context), context)
         }),
         specimen('a certificate from a peer', () =>
           present(libssl.SSL_get1_peer_certificate(this.#connected(libssl.TLS1_3_VERSION).client)),
@@ -464,7 +355,7 @@ export class Specimens {
         }),
         specimen('a certificate whose context was freed', () => {
           const context = this.#context()
-          const x509 = present(libssl.SSL_CTX_get0_certificate(context))
+          const x509 = this.#certificateOf(context)
           libssl.SSL_CTX_free(context)
           return x509
         }),
@@ -515,15 +406,31 @@ export class Specimens {
 
   #context(): libssl.SSL_CTX {
     const context = present(libssl.SSL_CTX_new(libssl.TLS_method()))
-    const [x509, pkey] = [this.#x509(), this.#pkey()]
-    libssl.SSL_CTX_use_certificate(context, x509)
-    libssl.SSL_CTX_use_PrivateKey(context, pkey)
-    libssl.X509_free(x509)
-    libssl.EVP_PKEY_free(pkey)
+    libssl.SSL_CTX_use_certificate(context, this.#sharedCertificate())
+    this.#sharedKey ??= this.#pkey()
+    libssl.SSL_CTX_use_PrivateKey(context, this.#sharedKey)
     libssl.SSL_CTX_set_session_cache_mode(context, libssl.SSL_SESS_CACHE_BOTH)
     libssl.SSL_CTX_set_session_id_context(context, bytes)
     libssl.SSL_CTX_set_alpn_select_protos(context, wireProtocols)
     return context
+  }
+
+  // Parsing these takes longer than anything else here. Nobody can free them: the key cannot be got at, and the
+  // certificate is only borrowed.
+  #sharedKey: libssl.EVP_PKEY | undefined
+  #sharedCertificate(): libssl.X509 {
+    if (!this.#model) {
+      this.#model = present(libssl.SSL_CTX_new(libssl.TLS_method()))
+      this.#certificateOf(this.#model)
+    }
+    return present(libssl.SSL_CTX_get0_certificate(this.#model))
+  }
+  #model: libssl.SSL_CTX | undefined
+
+  /** A certificate that nobody but its context holds. */
+  #certificateOf(context: libssl.SSL_CTX): libssl.X509 {
+    libssl.SSL_CTX_use_certificate_file(context, this.#credentials.certFile, libssl.SSL_FILETYPE_PEM)
+    return present(libssl.SSL_CTX_get0_certificate(context))
   }
 
   #unconnected(setRole: (ssl: libssl.SSL) => void, context = this.#context()): libssl.SSL {
@@ -600,10 +507,6 @@ export class Specimens {
   }
 }
 
-interface ResizableConstructor {
-  new (length: number, options: { maxByteLength: number }): ArrayBuffer & { resize(length: number): void }
-}
-
 const kept = new WeakMap<object, unknown>()
 
 /** Lets `owner` live as long as what was borrowed from it. */
@@ -612,11 +515,12 @@ function keeping<T extends object>(borrowed: T, owner: unknown): T {
   return borrowed
 }
 
-/** Carries what one connection has written to the other. */
+/** Carries what one connection has written to the other, if both have BIOs. */
 export function relay(from: libssl.SSL, to: libssl.SSL): void {
-  const wbio = present(libssl.SSL_get_wbio(from))
-  const flight = new Uint8Array(libssl.BIO_pending(wbio))
+  const [source, sink] = [libssl.SSL_get_wbio(from), libssl.SSL_get_rbio(to)]
+  if (!source || !sink) return
+  const flight = new Uint8Array(libssl.BIO_pending(source))
   if (flight.length === 0) return
-  libssl.BIO_read(wbio, flight)
-  libssl.BIO_write(present(libssl.SSL_get_rbio(to)), flight)
+  libssl.BIO_read(source, flight)
+  libssl.BIO_write(sink, flight)
 }
