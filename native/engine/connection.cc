@@ -29,11 +29,7 @@ constexpr auto kParkedSlice = std::chrono::milliseconds(50);
 
 Connection::Connection(Engine& engine, Worker& worker, uint64_t id, uint64_t listener,
                        const ConnectionSettings& settings)
-    : id(id), listener(listener), engine_(engine), worker_(worker), settings_(settings) {
-  worker_.load++;
-}
-
-Connection::~Connection() { worker_.load--; }
+    : id(id), listener(listener), engine_(engine), worker_(worker), settings_(settings) {}
 
 // --- From the environment's thread ----------------------------------------------------------------------------------
 
@@ -116,40 +112,27 @@ void Connection::forget() noexcept {
 
 // --- From the worker's thread ---------------------------------------------------------------------------------------
 
-void Connection::adopt(int fd, SSL_CTX* ctx, ossl::SslPointer ssl, std::vector<unsigned char> already_read) {
-  fd_ = fd;
+void Connection::adopt(Descriptor fd, SSL_CTX* ctx) {
   worker_.move_in(shared_from_this());
-  ERR_clear_error();
-  if (!ssl) {
-    ssl.reset(SSL_new(ctx));
-    if (ssl) {
-      SSL_set_options(ssl.get(), settings_.ssl_options);
-      if (settings_.verify_mode != SSL_VERIFY_NONE) {
-        SSL_set_verify(ssl.get(), settings_.verify_mode, ossl::verify_and_continue);
-      }
-    }
-  }
-  if (!ssl || !engine_.prepare(ssl.get(), shared_from_this(), fd, already_read)) {
-    fail();
-    return;
-  }
-  if (settings_.server) {
-    SSL_set_accept_state(ssl.get());
-  } else {
-    SSL_set_connect_state(ssl.get());
-  }
+  const int number = fd.get();
   {
     const std::lock_guard lock(mutex_);
-    ssl_ = std::move(ssl);
+    fd_ = std::move(fd);
+    ERR_clear_error();
+    if (!make_ssl(ctx)) {
+      ssl_.reset();
+      fail();
+      return;
+    }
   }
   if (settings_.no_delay) {
     const int on = 1;
     // A Unix socket has no such option and no such delay.
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(number, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   }
   poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
   const int error = poll_->init(static_cast<Resident*>(this),
-                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd); });
+                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, number); });
   if (error != 0) {
     poll_.reset();
     fail();
@@ -157,6 +140,19 @@ void Connection::adopt(int fd, SSL_CTX* ctx, ossl::SslPointer ssl, std::vector<u
   }
   set_deadline(settings_.handshake_timeout);
   work();
+}
+
+bool Connection::make_ssl(SSL_CTX* ctx) {
+  ssl_.reset(SSL_new(ctx));
+  if (!ssl_) return false;
+  SSL* const ssl = ssl_.get();
+  const auto state = session::Connection::attach(ssl, shared_from_this());
+  if (engine_.async() && state->context->has(session::Slot::kGet)) SSL_set_mode(ssl, SSL_MODE_ASYNC);
+  SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_set_options(ssl, settings_.ssl_options);
+  if (settings_.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings_.verify_mode, ossl::verify_and_continue);
+  SSL_set_accept_state(ssl);
+  return SSL_set_fd(ssl, fd_.get()) == 1;
 }
 
 void Connection::work() {
@@ -338,7 +334,8 @@ void Connection::read_available() {
         size_t part = 0;
         ERR_clear_error();
         reason = outcome(SSL_read_ex(ssl_.get(), buffer.data() + size, buffer.size() - size, &part));
-        size += part;
+        // On a fibre, a call that fails leaves the count of an earlier one.
+        if (reason == SSL_ERROR_NONE) size += part;
       }
       step_ = nullptr;
     }
@@ -381,7 +378,7 @@ void Connection::say_goodbye() {
       ERR_clear_error();
     }
   }
-  shutdown(fd_, SHUT_WR);
+  shutdown(fd_.get(), SHUT_WR);
   tell(Told::kFinished);
 }
 
@@ -432,9 +429,10 @@ void Connection::close() {
   }
   {
     const std::lock_guard lock(mutex_);
-    ::close(std::exchange(fd_, -1));
+    fd_.reset(-1);
   }
   worker_.move_out(self);
+  worker_.load--;
   tell(Told::kClosed);
 }
 
@@ -445,7 +443,7 @@ namespace {
 class ConnectionEvent : public session::Event {
  public:
   ConnectionEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what)
-      : engine_(engine), connection_(std::move(connection)), what_(what) {}
+      : engine_(engine.weak_from_this()), connection_(std::move(connection)), what_(what) {}
 
   void deliver(binding::Environment& env) override {
     napi_value undefined = nullptr;
@@ -454,11 +452,13 @@ class ConnectionEvent : public session::Event {
   }
 
  protected:
-  void tell(binding::Environment& env, napi_value value) { engine_.tell(env, connection_, what_, value); }
-  Connection& connection() const { return *connection_; }
+  void tell(binding::Environment& env, napi_value value) {
+    if (const auto engine = engine_.lock()) engine->tell(env, connection_, what_, value);
+  }
 
  private:
-  Engine& engine_;
+  // The engine may be stopped before its last words are heard.
+  const std::weak_ptr<Engine> engine_;
   const std::shared_ptr<Connection> connection_;
   const Told what_;
 };

@@ -5,6 +5,7 @@
 #include <deque>
 #include <optional>
 
+#include "engine/descriptor.h"
 #include "engine/worker.h"
 #include "session/state.h"
 
@@ -12,9 +13,8 @@ namespace engine {
 
 class Engine;
 
-// How a connection is treated; the same for all of a listener's.
+// How a listener's connections are treated.
 struct ConnectionSettings {
-  bool server = false;
   // Milliseconds; 0 is for ever.
   uint64_t handshake_timeout = 0;
   uint64_t lookup_timeout = 0;
@@ -44,9 +44,7 @@ struct Chunk {
 
 class Connection final : public Resident, public session::Driver, public std::enable_shared_from_this<Connection> {
  public:
-  // `listener` is 0 for a connection that no listener accepted.
   Connection(Engine& engine, Worker& worker, uint64_t id, uint64_t listener, const ConnectionSettings& settings);
-  ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -63,7 +61,7 @@ class Connection final : public Resident, public session::Driver, public std::en
   // JavaScript has consumed so many of the bytes that it was told of.
   void consumed(size_t bytes);
   // The socket, for getsockname and its like; -1 once it is closed. Valid while the mutex is held.
-  int descriptor() const { return fd_; }
+  int descriptor() const { return fd_.get(); }
 
   void answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessionPointer session) noexcept override;
   void answer(std::shared_ptr<session::CertQuestion> question, bool accepted) noexcept override;
@@ -74,9 +72,8 @@ class Connection final : public Resident, public session::Driver, public std::en
 
   // --- From the worker's thread ------------------------------------------------------------------------------------
 
-  // Takes the socket over and begins. A server's SSL is made of `ctx`; `ssl`, where given, is one that JavaScript has
-  // set up.
-  void adopt(int fd, SSL_CTX* ctx, ossl::SslPointer ssl, std::vector<unsigned char> already_read);
+  // Takes an accepted socket over and begins.
+  void adopt(Descriptor fd, SSL_CTX* ctx);
   void close() override;
   void on_alarm() override;
   void park(session::Question& question) noexcept override;
@@ -96,6 +93,8 @@ class Connection final : public Resident, public session::Driver, public std::en
   void fail();
   void tell(Told what);
   void tell_data(size_t size);
+  // Makes the SSL; false leaves the reason on the error queue.
+  bool make_ssl(SSL_CTX* ctx);
   void set_deadline(uint64_t milliseconds);
 
   Engine& engine_;
@@ -104,7 +103,7 @@ class Connection final : public Resident, public session::Driver, public std::en
   // Guards the SSL and the descriptor: the worker holds it for one step, JavaScript for one call.
   std::mutex mutex_;
   ossl::SslPointer ssl_;
-  int fd_ = -1;
+  Descriptor fd_;
   std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;
   int watched_ = 0;
   bool wants_write_ = false;

@@ -20,7 +20,7 @@ Engine::Engine(session::AddonEnvironment& env, size_t threads, napi_value handle
 
 Engine::~Engine() {
   workers_.clear();
-  // Their last words are in the mailbox, and nobody will read them: what they would have ended is ended here.
+  // Their last words are in the mailbox, and reach nobody any more: what they would have ended is ended here.
   for (const auto& [id, connection] : connections_) connection->forget();
   napi_delete_reference(env_.env(), handler_);
 }
@@ -41,40 +41,21 @@ Worker& Engine::least_loaded() const {
 uint64_t Engine::listen(int fd, ossl::SslCtxPointer ctx, const ConnectionSettings& settings) {
   const uint64_t id = next_id_++;
   Worker& worker = *workers_.at(id % workers_.size());
-  const auto listener = std::make_shared<Listener>(*this, worker, id, fd, std::move(ctx), settings);
+  const auto listener = std::make_shared<Listener>(*this, worker, id, Descriptor(fd), std::move(ctx), settings);
   listeners_.emplace(id, listener);
   worker.post([listener] { listener->start(); });
   return id;
 }
 
-uint64_t Engine::adopt(int fd, ossl::SslPointer ssl, const ConnectionSettings& settings,
-                       std::vector<unsigned char> already_read) {
-  Worker& worker = least_loaded();
-  const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, 0, settings);
-  connections_.emplace(connection->id, connection);
-  // A task is copied, an SSL is not: it travels shared.
-  auto shared = std::make_shared<ossl::SslPointer>(std::move(ssl));
-  worker.post([connection, fd, shared, already_read = std::move(already_read)] {
-    connection->adopt(fd, nullptr, std::move(*shared), already_read);
-  });
-  return connection->id;
-}
-
-void Engine::accepted(int fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings) {
+void Engine::accepted(Descriptor fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings) {
   Worker& worker = least_loaded();
   const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, listener.id, settings);
   SSL_CTX_up_ref(ctx);
-  const std::shared_ptr<SSL_CTX> shared(ctx, SSL_CTX_free);
-  worker.post([connection, fd, shared] { connection->adopt(fd, shared.get(), nullptr, {}); });
-}
-
-bool Engine::prepare(SSL* ssl, const std::shared_ptr<Connection>& connection, int fd,
-                     const std::vector<unsigned char>& already_read) {
-  const auto state = session::Connection::attach(ssl, connection);
-  if (async_ && state->context->has(session::Slot::kGet)) SSL_set_mode(ssl, SSL_MODE_ASYNC);
-  SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-  static_cast<void>(already_read);
-  return SSL_set_fd(ssl, fd) == 1;
+  const std::shared_ptr<SSL_CTX> shared_ctx(ctx, SSL_CTX_free);
+  // A task is copied and may be dropped: what it owns it shares.
+  const auto shared_fd = std::make_shared<Descriptor>(std::move(fd));
+  worker.load++;
+  worker.post([connection, shared_fd, shared_ctx] { connection->adopt(std::move(*shared_fd), shared_ctx.get()); });
 }
 
 std::shared_ptr<Connection> Engine::connection(uint64_t id) const {

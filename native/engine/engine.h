@@ -11,7 +11,7 @@
 
 namespace engine {
 
-class Engine final : public session::Extension {
+class Engine final : public session::Extension, public std::enable_shared_from_this<Engine> {
  public:
   // `handler` is told of everything: handler(what, id, listener, value).
   Engine(session::AddonEnvironment& env, size_t threads, napi_value handler);
@@ -23,8 +23,6 @@ class Engine final : public session::Extension {
   // --- From the environment's thread -------------------------------------------------------------------------------
 
   uint64_t listen(int fd, ossl::SslCtxPointer ctx, const ConnectionSettings& settings);
-  uint64_t adopt(int fd, ossl::SslPointer ssl, const ConnectionSettings& settings,
-                 std::vector<unsigned char> already_read);
   // Null when it is gone.
   std::shared_ptr<Connection> connection(uint64_t id) const;
   std::shared_ptr<Listener> listener(uint64_t id) const;
@@ -34,10 +32,9 @@ class Engine final : public session::Extension {
 
   // --- From a worker's thread --------------------------------------------------------------------------------------
 
-  void accepted(int fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings);
-  // Connects an SSL with its driver and its socket; false leaves the reason on the error queue.
-  bool prepare(SSL* ssl, const std::shared_ptr<Connection>& connection, int fd,
-               const std::vector<unsigned char>& already_read);
+  void accepted(Descriptor fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings);
+  // Whether handshakes can be paused on fibres.
+  bool async() const { return async_; }
 
  private:
   Worker& least_loaded() const;

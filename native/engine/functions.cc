@@ -30,7 +30,7 @@ session::AddonEnvironment& addon(Environment& env) { return session::AddonEnviro
 void start(Environment& env, int threads, Callback handler) {
   if (threads < 1 || threads > 1024) binding::out_of_range(0, "between 1 and 1024");
   if (handler.value == nullptr) binding::wrong_type(1, "a function");
-  if (!addon(env).extension) addon(env).extension = std::make_unique<Engine>(addon(env), threads, handler.value);
+  if (!addon(env).extension) addon(env).extension = std::make_shared<Engine>(addon(env), threads, handler.value);
 }
 
 // Ends the threads; what still lives on them is closed.
@@ -40,21 +40,6 @@ void keep_alive(Environment& env, int on) { addon(env).mailbox()->keep_alive(on 
 
 // A result of a system call as Node's system errors have it: negative.
 int system_error() { return -errno; }
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int release() { return std::exchange(fd_, -1); }
-
- private:
-  int fd_;
-};
 
 // Binds a numeric address, an IPv6 one also for IPv4 unless `v6_only`; the descriptor, or the error.
 int bind_tcp(const char* address, int port, int v6_only, int reuse_port) {
@@ -113,7 +98,6 @@ T option(Environment& env, napi_value object, const char* name) {
 ConnectionSettings settings_of(Environment& env, binding::Object object) {
   napi_value options = object.value;
   ConnectionSettings settings;
-  settings.server = option<int>(env, options, "server") != 0;
   settings.handshake_timeout = option<uint64_t>(env, options, "handshakeTimeout");
   settings.lookup_timeout = option<uint64_t>(env, options, "lookupTimeout");
   settings.verify_mode = option<int>(env, options, "verifyMode");
@@ -233,12 +217,6 @@ int set_keep_alive(Environment& env, uint64_t id, int on, int delay) {
   return set_option(connection->descriptor(), IPPROTO_TCP, TCP_KEEPIDLE, delay);
 }
 
-uint64_t adopt(Environment& env, int fd, Ref<SSL> ssl, binding::Object options) {
-  // Between JavaScript and the worker there is no time in which both could drive it: see adopt_socket in lib/engine.ts.
-  SSL_up_ref(ssl.pointer);
-  return Engine::of(env).adopt(fd, ossl::SslPointer(ssl.pointer), settings_of(env, options), {});
-}
-
 constexpr binding::Function kFunctions[] = {
     define<&start>("engine_start"),
     define<&stop>("engine_stop"),
@@ -252,7 +230,6 @@ constexpr binding::Function kFunctions[] = {
     define<&listen>("engine_listen"),
     define<&set_context>("engine_set_context"),
     define<&close_listener>("engine_close_listener"),
-    define<&adopt>("engine_adopt"),
     define<&write>("engine_write"),
     define<&consumed>("engine_consumed"),
     define<&finish>("engine_finish"),

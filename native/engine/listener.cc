@@ -21,20 +21,23 @@ constexpr uint64_t kPause = 100;
 // The listener is closed (0), or cannot accept for now.
 class ListenerEvent final : public session::Event {
  public:
-  ListenerEvent(Engine& engine, uint64_t listener, int error) : engine_(engine), listener_(listener), error_(error) {}
-  void deliver(binding::Environment& env) override { engine_.tell_listener(env, listener_, error_); }
+  ListenerEvent(Engine& engine, uint64_t listener, int error)
+      : engine_(engine.weak_from_this()), listener_(listener), error_(error) {}
+  void deliver(binding::Environment& env) override {
+    if (const auto engine = engine_.lock()) engine->tell_listener(env, listener_, error_);
+  }
 
  private:
-  Engine& engine_;
+  const std::weak_ptr<Engine> engine_;
   const uint64_t listener_;
   const int error_;
 };
 
 }  // namespace
 
-Listener::Listener(Engine& engine, Worker& worker, uint64_t id, int fd, ossl::SslCtxPointer ctx,
+Listener::Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, ossl::SslCtxPointer ctx,
                    const ConnectionSettings& settings)
-    : id(id), engine_(engine), worker_(worker), fd_(fd), ctx_(std::move(ctx)), settings_(settings) {}
+    : id(id), engine_(engine), worker_(worker), fd_(std::move(fd)), ctx_(std::move(ctx)), settings_(settings) {}
 
 void Listener::set_context(ossl::SslCtxPointer ctx) {
   // The old one goes with the task.
@@ -50,7 +53,7 @@ void Listener::start() {
   worker_.move_in(shared_from_this());
   poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
   const int error = poll_->init(static_cast<Resident*>(this),
-                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_); });
+                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
   if (error != 0) {
     tell(error);
     close();
@@ -72,9 +75,9 @@ void Listener::watch(bool on) {
 
 void Listener::accept_all() {
   for (int i = 0; i < kBatch && !closed_; i++) {
-    const int fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= 0) {
-      engine_.accepted(fd, ctx_.get(), *this, settings_);
+    Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    if (fd.get() >= 0) {
+      engine_.accepted(std::move(fd), ctx_.get(), *this, settings_);
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
@@ -98,7 +101,7 @@ void Listener::close() {
   const auto self = shared_from_this();
   if (alarm_) worker_.cancel(*alarm_);
   poll_.reset();
-  ::close(fd_);
+  fd_.reset(-1);
   ctx_.reset();
   worker_.move_out(self);
   tell(0);

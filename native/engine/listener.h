@@ -7,7 +7,7 @@ namespace engine {
 
 class Listener final : public Resident, public std::enable_shared_from_this<Listener> {
  public:
-  Listener(Engine& engine, Worker& worker, uint64_t id, int fd, ossl::SslCtxPointer ctx,
+  Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, ossl::SslCtxPointer ctx,
            const ConnectionSettings& settings);
 
   const uint64_t id;
@@ -31,7 +31,7 @@ class Listener final : public Resident, public std::enable_shared_from_this<List
 
   Engine& engine_;
   Worker& worker_;
-  const int fd_;
+  Descriptor fd_;
   ossl::SslCtxPointer ctx_;
   const ConnectionSettings settings_;
   std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;

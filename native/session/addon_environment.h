@@ -27,7 +27,7 @@ class AddonEnvironment final : public binding::Environment {
   // Handshakes can be paused: the platform has fibres and they are not switched off.
   bool async() const { return async_; }
 
-  std::unique_ptr<Extension> extension;
+  std::shared_ptr<Extension> extension;
 
   void settle() override { mailbox_->settle(); }
   void postpone() noexcept override { mailbox_->postpone(); }
