@@ -99,6 +99,8 @@ napi_value Connection::object(binding::Environment& env) {
     if (!ssl) return binding::Handle::create_dead(env, type);
     handle_ = binding::Handle::find_or_create(env, type, ssl.get());
     handle_->begin_loan();
+    // What has an SSL is not closed, and neither is its engine: this ends the loan, at the latest.
+    engine_.know(shared_from_this());
   }
   // The handle's JavaScript object may have been collected: another takes its place.
   if (napi_value object = handle_->object()) return object;

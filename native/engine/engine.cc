@@ -80,8 +80,7 @@ void Engine::call(binding::Environment& env, int what, uint64_t id, uint64_t lis
 
 void Engine::tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what,
                   napi_value value) {
-  // An accepted connection becomes known with the first thing that is to be told of it.
-  connections_.try_emplace(connection->id, connection);
+  know(connection);
   if (what != Told::kClosed) {
     call(env, static_cast<int>(what), connection->id, connection->listener, value);
     return;

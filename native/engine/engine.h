@@ -27,6 +27,8 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   std::shared_ptr<Connection> connection(uint64_t id) const;
   std::shared_ptr<Listener> listener(uint64_t id) const;
 
+  // An accepted connection becomes known with the first thing that JavaScript hears of it.
+  void know(const std::shared_ptr<Connection>& connection) { connections_.try_emplace(connection->id, connection); }
   void tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what, napi_value value);
   void tell_listener(binding::Environment& env, uint64_t listener, int error);
 

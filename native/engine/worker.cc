@@ -31,13 +31,13 @@ Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
     });
   });
   if (error != 0) cannot_start(error);
-  check_->init(this, [&](uv_check_t* handle) { return uv_check_init(loop_, handle); });
+  prepare_->init(this, [&](uv_prepare_t* handle) { return uv_prepare_init(loop_, handle); });
   timer_->init(this, [&](uv_timer_t* handle) { return uv_timer_init(loop_, handle); });
-  // After all that one turn of the loop has brought, JavaScript is woken once.
-  uv_check_start(check_->get(), [](uv_check_t* h) {
+  // Before the loop waits, JavaScript is woken once for all that its turn has brought.
+  uv_prepare_start(prepare_->get(), [](uv_prepare_t* h) {
     static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->mailbox_->flush();
   });
-  uv_unref(reinterpret_cast<uv_handle_t*>(check_->get()));
+  uv_unref(reinterpret_cast<uv_handle_t*>(prepare_->get()));
 
   // Signals are for the thread that JavaScript runs on.
   sigset_t all;
@@ -96,7 +96,7 @@ void Worker::shut_down() {
     dropped.swap(tasks_);
   }
   async_.reset();
-  check_.reset();
+  prepare_.reset();
   timer_.reset();
 }
 

@@ -106,7 +106,7 @@ class Worker {
   const std::shared_ptr<session::Mailbox> mailbox_;
   uv_loop_t* loop_;
   std::unique_ptr<UvHandle<uv_async_t, UV_ASYNC>> async_ = std::make_unique<UvHandle<uv_async_t, UV_ASYNC>>();
-  std::unique_ptr<UvHandle<uv_check_t, UV_CHECK>> check_ = std::make_unique<UvHandle<uv_check_t, UV_CHECK>>();
+  std::unique_ptr<UvHandle<uv_prepare_t, UV_PREPARE>> prepare_ = std::make_unique<UvHandle<uv_prepare_t, UV_PREPARE>>();
   std::unique_ptr<UvHandle<uv_timer_t, UV_TIMER>> timer_ = std::make_unique<UvHandle<uv_timer_t, UV_TIMER>>();
   std::mutex mutex_;
   std::vector<Task> tasks_;

@@ -67,7 +67,9 @@ namespace {
 // The home of a session, in a slot of its own.
 int home_index() {
   static const int index = CRYPTO_get_ex_new_index(
-      CRYPTO_EX_INDEX_SSL_SESSION, 0, nullptr, nullptr,
+      CRYPTO_EX_INDEX_SSL_SESSION, 0, nullptr,
+      // Makes room now: later the session may be in use on several threads.
+      [](void*, void*, CRYPTO_EX_DATA* data, int slot, long, void*) { CRYPTO_set_ex_data(data, slot, nullptr); },
       [](CRYPTO_EX_DATA*, const CRYPTO_EX_DATA*, compat::ExDataSlot slot, int, long, void*) {
         *static_cast<void**>(static_cast<void*>(slot)) = nullptr;
         return 1;

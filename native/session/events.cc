@@ -297,7 +297,6 @@ void seen_in_context(SSL_SESSION* session, const Context& context) noexcept {
 void NewEvent::deliver(Environment& env) {
   napi_value function = connection_->context->callback(env, Slot::kNew);
   if (function == nullptr) return;
-  seen_in_context(session_.get(), *connection_->context);
   const auto handle = binding::adopt(env, session_.release());
   bool keep = false;
   try {
@@ -319,7 +318,6 @@ RemoveEvent::RemoveEvent(std::shared_ptr<Context> context, SSL_SESSION* session)
 void RemoveEvent::deliver(Environment& env) {
   napi_value function = context_->callback(env, Slot::kRemove);
   if (function == nullptr) return;
-  seen_in_context(session_.get(), *context_);
   const auto handle = Handle::find_or_create(env, binding::TypeOf<SSL_SESSION>::info(), session_.get());
   handle->begin_loan();
   try {

@@ -130,7 +130,8 @@ napi_value read_early_data(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   binding::check(napi_create_object(env.env(), &result));
   // A handshake that waits for an answer is, to this function, an error to be retried (SSL_get_error tells).
   binding::set(env, result, "status", status < 0 ? SSL_READ_EARLY_DATA_ERROR : status);
-  binding::set(env, result, "bytes", bytes);
+  // On a fibre, a call that reads nothing leaves the count of an earlier one.
+  binding::set(env, result, "bytes", status == SSL_READ_EARLY_DATA_SUCCESS ? bytes : 0);
   return result;
 }
 

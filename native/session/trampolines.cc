@@ -8,6 +8,8 @@ namespace session {
 
 int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
   const auto& connection = Connection::of(ssl);
+  // Here, because only this thread works with the session now.
+  seen_in_context(session, *connection->context);
   connection->context->mailbox->push(std::make_unique<NewEvent>(connection, session));
   // The reference is the event's now, whatever JavaScript will answer.
   return 1;
@@ -15,6 +17,7 @@ int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
 
 void remove_trampoline(SSL_CTX* ctx, SSL_SESSION* session) noexcept {
   const auto& context = Context::of(ctx);
+  seen_in_context(session, *context);
   context->mailbox->push(std::make_unique<RemoveEvent>(context, session));
 }
 
