@@ -244,7 +244,7 @@ describe('a server with a sessionStore', () => {
       const started = Date.now()
       assert.equal(await resumes(port, session), false)
       assert.ok(Date.now() - started >= 45)
-      assert.equal((errors[0]?.cause as { code?: string }).code, 'ERR_LOOKUP_TIMEOUT')
+      assert.equal((errors[0] as SessionStoreError & { cause: { code?: string } }).cause.code, 'ERR_LOOKUP_TIMEOUT')
       assert.equal(errors.length, 1)
     })
 
