@@ -423,7 +423,8 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     }
     try {
       const found = this.#getSession(socket, id)
-      if (found instanceof Promise) return found.then((late) => this.#answer(late, copy) ?? elsewhere()).catch(failed)
+      if (found instanceof Promise)
+        return found.then((late) => (socket.handle && this.#answer(late, copy)) ?? elsewhere()).catch(failed)
       return this.#answer(found, copy) ?? elsewhere()
     } catch (error) {
       return failed(error)

@@ -5,6 +5,7 @@ import { codedError } from './errors.js'
 import * as libssl from './libssl.js'
 import { readDER } from './session.js'
 import type { SessionAnswer } from './session-callbacks.js'
+import type { TLSSocket } from './socket.js'
 import type { SessionStore } from './stores/store.js'
 
 /** A store, or a 'resumeSession' listener, that failed, was too slow, or gave back something damaged. */
@@ -61,12 +62,14 @@ export class ExternalSessions {
   }
 
   /** Looks a session up; one of TLS 1.3 is gone from the store then, since it is to be used once. */
-  find(ssl: libssl.SSL, id: Buffer, copy: { value: number }): SessionAnswer {
-    const once = libssl.SSL_version(ssl) === libssl.TLS1_3_VERSION
+  find(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
+    const once = socket.handle !== null && libssl.SSL_version(socket.handle) === libssl.TLS1_3_VERSION
     const operation = once && this.#store.take ? 'take' : 'get'
     const answer = (bytes: Buffer | null | undefined): libssl.SSL_SESSION | null => {
       if (bytes === null || bytes === undefined) return null
       if (once && operation === 'get') this.#delete(id)
+      // Nobody would take the handle over.
+      if (socket.handle === null) return null
       try {
         const handle = restore(bytes, id)
         copy.value = 0

@@ -1,7 +1,13 @@
 // What users of the node:tls-shaped layer import. Names that node:tls has mean what they mean there.
 
-import tls from 'node:tls'
-
+export {
+  checkServerIdentity,
+  DEFAULT_CIPHERS,
+  DEFAULT_ECDH_CURVE,
+  DEFAULT_MAX_VERSION,
+  DEFAULT_MIN_VERSION,
+  rootCertificates,
+} from 'node:tls'
 export type { ALPNProtocols } from './alpn.js'
 export { type ConnectionOptions, connect } from './client.js'
 export {
@@ -15,6 +21,8 @@ export {
 export type { KeyObject, PfxObject } from './credentials.js'
 export type { OpenSSLError } from './errors.js'
 export type { SessionStoreError } from './external.js'
+// For programs that say `import tls from 'node:tls'`.
+export * as default from './index.js'
 export { leaks, runtime } from './libssl.js'
 export type { SecureVersion } from './protocol.js'
 export { createServer, Server, type ServerEvents, type ServerOptions } from './server.js'
@@ -27,6 +35,3 @@ export type {
 } from './session-callbacks.js'
 export type { SNICallback } from './sni.js'
 export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
-
-/** Compares a host name with a certificate, as node:tls does: returns what is wrong, or undefined. @see RFC 6125 */
-export const checkServerIdentity = tls.checkServerIdentity

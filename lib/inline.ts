@@ -64,6 +64,8 @@ export class InlineConnection implements Connection {
   #queue: Uint8Array[] = []
   #writeDone: Done | null = null
   #endDone: Done | null = null
+  /** The sending direction is over: all of it is with the transport. */
+  #goodbye = false
   /** Writes that the transport has not finished. */
   #sending = 0
   /** The transport asked to wait for its 'drain'. */
@@ -169,7 +171,8 @@ export class InlineConnection implements Connection {
   }
 
   #onError = (error: Error): void => {
-    if (!this.#destroyed) this.#events.lost(error)
+    // When both sides have said goodbye and everything else is sent, a peer that is gone already is no error.
+    if (!this.#destroyed && !(this.#goodbye && this.#ended)) this.#events.lost(error)
   }
 
   #onClose = (): void => {
@@ -306,6 +309,7 @@ export class InlineConnection implements Connection {
   #sayGoodbye(ssl: libssl.SSL): void {
     const done = this.#endDone as Done
     this.#endDone = null
+    this.#goodbye = true
     // After a stream that just stopped there is nobody to say goodbye to, and OpenSSL must see that there was none: it then
     // withdraws the session (TLS 1.2).
     const cut = this.#transportEnded && (libssl.SSL_get_shutdown(ssl) & libssl.SSL_RECEIVED_SHUTDOWN) === 0

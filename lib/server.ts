@@ -120,6 +120,8 @@ export class Server extends net.Server {
   readonly #sessions: ExternalSessions | null
   readonly #pauseOnConnect: boolean
   readonly #owner: ConnectionOwner
+  /** The ids that connections wait for. */
+  readonly #awaited = new WeakMap<TLSSocket, Buffer>()
   #settings: ServerOptions
   #context: SecureContext
 
@@ -140,9 +142,9 @@ export class Server extends net.Server {
     this.#sniCallback = options.SNICallback
     this.#pauseOnConnect = options.pauseOnConnect === true
     const limit = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
-    const report = (error: SessionStoreError): void =>
-      void process.nextTick(() => this.emit('sessionStoreError', error))
-    this.#sessions = options.sessionStore ? new ExternalSessions(options.sessionStore, limit, report) : null
+    this.#sessions = options.sessionStore
+      ? new ExternalSessions(options.sessionStore, limit, (error) => this.#reportStore(error))
+      : null
     this.#owner = this.#makeOwner()
     this.#settings = options
     this.#context = this.#makeContext(options)
@@ -265,10 +267,21 @@ export class Server extends net.Server {
     })
   }
 
+  /** Not from inside a handshake: what a listener throws is its own affair. */
+  #reportStore(error: SessionStoreError): void {
+    process.nextTick(() => this.emit('sessionStoreError', error))
+  }
+
   #makeOwner(): ConnectionOwner {
     return {
       newSession: (socket, session) => this.#newSession(socket, session),
       findSession: (socket, id, copy) => this.#findSession(socket, id, copy),
+      lookupRefused: (socket, error) => {
+        const id = this.#awaited.get(socket)
+        if (id === undefined) return false
+        this.#reportStore(storeError('get', id, error))
+        return true
+      },
       chooseContext: (socket) => socket._chooseContext(),
       handshakeFailed: (socket, error) => {
         // node:tls says no more of a client without a valid certificate; the cause does.
@@ -294,19 +307,23 @@ export class Server extends net.Server {
   }
 
   #findSession(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
-    if (this.#sessions !== null && socket.handle !== null) return this.#sessions.find(socket.handle, id, copy)
+    if (this.#sessions !== null) {
+      const answer = this.#sessions.find(socket, id, copy)
+      if (answer instanceof Promise) this.#awaited.set(socket, id)
+      return answer
+    }
     if (this.listenerCount('resumeSession') === 0) return null
     const ask = (callback: (error: Error | null, session?: Uint8Array | null) => void): unknown =>
       this.emit('resumeSession', id, callback)
     return byCallback(socket, ask, (error, bytes) => {
       if (error) socket.destroy(error as Error)
-      if (error || !bytes) return null
+      if (error || !bytes || socket.handle === null) return null
       try {
         const handle = restore(bytes, id)
         copy.value = 0
         return handle
       } catch (damage) {
-        process.nextTick(() => this.emit('sessionStoreError', storeError('resumeSession', id, damage)))
+        this.#reportStore(storeError('resumeSession', id, damage))
         return null
       }
     })

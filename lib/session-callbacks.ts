@@ -40,6 +40,8 @@ export interface ConnectionOwner {
   newSession?(socket: TLSSocket, session: libssl.SSL_SESSION): void
   /** A client proposes a session. `copy.value = 0` hands over the reference to the answer. Neither throws nor rejects. */
   findSession?(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer
+  /** What `findSession` answered later is not accepted by libssl: the look-up is a miss. True when the owner has reported that. */
+  lookupRefused?(socket: TLSSocket, error: unknown): boolean
   /** Certificates are about to be chosen (SNI). False fails the handshake. Neither throws nor rejects. */
   chooseContext?(socket: TLSSocket): boolean | Promise<boolean>
   /** The connection is going down before its handshake was complete and accepted; the transport is still there to be asked. */

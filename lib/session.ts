@@ -210,3 +210,23 @@ export function sharedSession(handle: libssl.SSL_SESSION): Session {
   libssl.SSL_SESSION_up_ref(handle)
   return new Session(handle)
 }
+
+/**
+ * Makes a client's connection propose a session, given as an object or in DER form. Throws when it is damaged.
+ * @see SSL_set_session(3)
+ */
+export function proposeSession(ssl: libssl.SSL, session: Session | Uint8Array | string): void {
+  libssl.ERR_clear_error()
+  if (session instanceof Session) {
+    if (libssl.SSL_set_session(ssl, session.handle) !== 1) throw opensslError('Cannot propose this session')
+    return
+  }
+  const bytes = typeof session === 'string' ? Buffer.from(session, 'latin1') : session
+  if (!(bytes instanceof Uint8Array)) throw invalidType('session', 'a Session or a Buffer', session)
+  const handle = readDER(bytes)
+  try {
+    if (libssl.SSL_set_session(ssl, handle) !== 1) throw opensslError('Cannot propose this session')
+  } finally {
+    libssl.SSL_SESSION_free(handle)
+  }
+}

@@ -16,7 +16,7 @@ import { InlineConnection } from './inline.js'
 import * as libssl from './libssl.js'
 import { refuseAbsent } from './protocol.js'
 import type { Server } from './server.js'
-import { readDER, Session } from './session.js'
+import { proposeSession, type Session } from './session.js'
 import { type ConnectionOwner, registerConnection } from './session-callbacks.js'
 import { chooseByName, type SNICallback } from './sni.js'
 
@@ -187,7 +187,7 @@ export class TLSSocket extends EndpointStream {
     this.#context._want('newSession')
     if (this.#alpn !== null && libssl.SSL_set_alpn_protos(ssl, this.#alpn) !== 0)
       throw opensslError('Cannot offer "options.ALPNProtocols"')
-    if (options.session !== undefined && options.session !== null) setSession(ssl, options.session)
+    if (options.session !== undefined && options.session !== null) proposeSession(ssl, options.session)
   }
 
   #startWith(transport: Duplex): void {
@@ -231,7 +231,9 @@ export class TLSSocket extends EndpointStream {
       failed: (error) => this.destroy(this.#failure ?? error),
       lost: (error) => this.destroy(error ?? (this.#established ? undefined : this.#disconnected())),
       active: () => this._moved(),
-      refused: (error) => this.#context._report('getSessionCallback', error, this),
+      refused: (error) => {
+        if (this.#owner.lookupRefused?.(this, error) !== true) this.#context._report('getSessionCallback', error, this)
+      },
     }
   }
 
@@ -364,7 +366,7 @@ export class TLSSocket extends EndpointStream {
 
   /** Sets the session that a client proposes. Before the handshake only. Throws when the bytes are damaged. @see SSL_set_session(3) */
   setSession(session: Session | Uint8Array | string): void {
-    if (this.handle !== null) setSession(this.handle, session)
+    if (this.handle !== null) proposeSession(this.handle, session)
   }
 
   /** Limits the plain text in one record to `size` bytes, 512 to 16384. Returns whether that was accepted. @see SSL_set_max_send_fragment(3) */
@@ -498,20 +500,4 @@ function isDuplex(value: unknown): value is Duplex {
 
 function nonEmpty(bytes: Buffer): Buffer | undefined {
   return bytes.length > 0 ? bytes : undefined
-}
-
-function setSession(ssl: libssl.SSL, session: Session | Uint8Array | string): void {
-  libssl.ERR_clear_error()
-  if (session instanceof Session) {
-    if (libssl.SSL_set_session(ssl, session.handle) !== 1) throw opensslError('Cannot propose this session')
-    return
-  }
-  const bytes = typeof session === 'string' ? Buffer.from(session, 'latin1') : session
-  if (!(bytes instanceof Uint8Array)) throw invalidType('session', 'a Session or a Buffer', session)
-  const handle = readDER(bytes)
-  try {
-    if (libssl.SSL_set_session(ssl, handle) !== 1) throw opensslError('Cannot propose this session')
-  } finally {
-    libssl.SSL_SESSION_free(handle)
-  }
 }

@@ -4,9 +4,12 @@ import assert from 'node:assert/strict'
 import {
   type NewSessionCallback,
   SSL_CTX_free,
+  SSL_CTX_sess_accept_renegotiate,
+  SSL_CTX_sess_connect_renegotiate,
   SSL_CTX_sess_number,
   SSL_CTX_sess_set_new_cb,
   SSL_CTX_set_num_tickets,
+  SSL_CTX_set_options,
   SSL_CTX_set_session_cache_mode,
   SSL_do_handshake,
   SSL_free,
@@ -14,6 +17,8 @@ import {
   SSL_get0_session,
   SSL_is_init_finished,
   SSL_new_session_ticket,
+  SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION,
+  SSL_renegotiate,
   SSL_SESS_CACHE_BOTH,
   SSL_SESS_CACHE_CLIENT,
   SSL_SESS_CACHE_OFF,
@@ -96,6 +101,30 @@ describe('The new callback', () => {
       story.expect('new client session1')
       assert.equal(SSL_CTX_sess_number(serverCtx), 0)
     })
+  })
+
+  it('is called for a renegotiation, which only TLS 1.2 has, unless that resumes the session, as it does by default', () => {
+    for (const options of [0, SSL_OP_NO_SESSION_RESUMPTION_ON_RENEGOTIATION]) {
+      const story = new Story()
+      const [serverCtx, clientCtx] = [serverContext(TLS1_2_VERSION), clientContext()]
+      SSL_CTX_set_options(serverCtx, options)
+      tellCaching(story, serverCtx, 0)
+      const pair = connect(serverCtx, clientCtx)
+      story.expect('new ssl1 session1')
+      assert.equal(SSL_renegotiate(pair.server), 1)
+      assert.equal(SSL_do_handshake(pair.server), 1)
+      for (let flights = 0; flights < 3; flights++) {
+        transfer(pair.server, pair.client)
+        readNothing(pair.client)
+        transfer(pair.client, pair.server)
+        readNothing(pair.server)
+      }
+      assert.ok(SSL_CTX_sess_accept_renegotiate(serverCtx) > 0)
+      assert.ok(SSL_CTX_sess_connect_renegotiate(clientCtx) > 0)
+      assert.equal(pair.reused, options === 0)
+      story.expect(...(options === 0 ? [] : ['new ssl1 session2']))
+    }
+    assert.equal(SSL_renegotiate(connect(serverContext(TLS1_3_VERSION), clientContext()).server), 0)
   })
 
   describe('in TLS 1.3', () => {

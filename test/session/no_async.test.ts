@@ -30,10 +30,13 @@ async function runWithoutAsync(files: string[]): Promise<Report> {
 describe('With OPENSSL_SESSION_ASYNC=0', () => {
   for (const [what, files] of Object.entries({
     'a handshake cannot pause, and every misuse of that has its error': ['no_async.child'],
-    'the stories of the three callbacks are the same as long as they answer at once': [
+    'the stories of the callbacks are the same as long as they answer at once': [
       'new.test',
       'remove.test',
       'get.test',
+      'callbacks.test',
+      'keylog.test',
+      'tickets.test',
     ],
   })) {
     it(what, async () => {

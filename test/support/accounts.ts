@@ -9,34 +9,47 @@ import { releaseAll } from './peers.js'
 
 type Class = 'SSL_CTX' | 'SSL' | 'SSL_SESSION'
 
-/** How many objects of a class OpenSSL has alive in this process. */
+let start: LeakReport = leaks()
+
+/** How many more objects of a class OpenSSL has alive in this process than when the test began. */
 export function live(name: Class): number {
-  return leaks().live[name]
+  return leaks().live[name] - start.live[name]
 }
 
-/** How many references to handles of a class JavaScript owns. */
+/** How many more references to handles of a class JavaScript owns than when the test began. */
 export function owned(name: string): number {
-  return leaks().owned[name] ?? 0
+  return (leaks().owned[name] ?? 0) - (start.owned[name] ?? 0)
 }
 
-/** How many references to handles of a class the garbage collector had to give back so far. */
+/** How many references to handles of a class the garbage collector had to give back since the test began. */
 export function collected(name: string): number {
-  return leaks().collected[name] ?? 0
+  return (leaks().collected[name] ?? 0) - (start.collected[name] ?? 0)
+}
+
+/** Has every test of the enclosing `describe` count from its own beginning, undisturbed by the garbage of others. */
+export function countInEachTest(): void {
+  before(async () => {
+    let last = ''
+    await collectGarbage(() => {
+      const previous = last
+      last = JSON.stringify(leaks())
+      return previous === last
+    })
+  })
+  beforeEach(() => {
+    start = leaks()
+  })
 }
 
 /**
- * Has every test of the enclosing `describe` start from nothing and leave nothing behind: what peers.ts made is freed,
- * and then OpenSSL has as many objects as before, JavaScript owns as many references, and the garbage collector had
- * nothing to catch.
+ * Has every test of the enclosing `describe` leave nothing behind: what peers.ts made is freed, and then OpenSSL has as
+ * many objects as before, JavaScript owns as many references, and the garbage collector had nothing to catch.
  */
 export function leaveNothingBehind(): void {
-  let before: LeakReport
-  beforeEach(() => {
-    before = leaks()
-  })
+  countInEachTest()
   afterEach(() => {
     releaseAll()
-    assert.deepEqual(leaks(), before)
+    assert.deepEqual(leaks(), start)
   })
 }
 

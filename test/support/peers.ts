@@ -105,6 +105,11 @@ function whileAlive(use: () => unknown): void {
   }
 }
 
+/** Lets go of everything that was given to keep(), so that nothing but the garbage collector will free it. */
+export function forgetAll(): void {
+  held.length = 0
+}
+
 /** Has a handle freed when the test ends, unless the test has freed it. */
 export function keep<T extends object>(handle: T): T {
   held.push(handle)

@@ -83,6 +83,20 @@ describe('newSessionCallback', () => {
       await hangUp(client)
     })
 
+    it("gets sessions that resume connections of another client's context, too", async () => {
+      const { port } = await serve(only(version))
+      const context = createSecureContext({ ca: certs().root.cert })
+      const told: Session[] = []
+      context.newSessionCallback = (_socket, session) => told.push(session)
+      const client = await dialled(port, { secureContext: context })
+      await exchange(client, 'x')
+      await hangUp(client)
+      for (const session of told) {
+        assert.equal((await dialled(port, { session })).isSessionReused(), true)
+        session.free()
+      }
+    })
+
     it('may throw or reject without harm to the connection', async () => {
       const context = serverContext(only(version))
       const errors: [SessionCallbackError, TLSSocket | null][] = []

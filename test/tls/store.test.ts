@@ -244,7 +244,7 @@ describe('a server with a sessionStore', () => {
       const started = Date.now()
       assert.equal(await resumes(port, session), false)
       assert.ok(Date.now() - started >= 45)
-      assert.equal((errors[0]?.cause as { code?: string }).code, 'ERR_LOOKUP_TIMEOUT')
+      assert.equal((errors[0] as SessionStoreError & { cause: { code?: string } }).cause.code, 'ERR_LOOKUP_TIMEOUT')
       assert.equal(errors.length, 1)
     })
 
@@ -375,6 +375,38 @@ describe('a server with a sessionStore', () => {
     const [plain, withArguments] = [run(), run('--port', '8443')]
     assert.match(plain, /^[0-9a-f]{64}\n$/)
     assert.equal(withArguments, plain)
+  })
+
+  it('can do with stores that answer at once where handshakes cannot pause, and says so of others', () => {
+    const script = new URL('../no-async.mjs', import.meta.url)
+    writeFileSync(
+      script,
+      `
+      import { connect, createServer } from 'openssl-session'
+      const sessions = new Map()
+      const late = process.argv[2] === 'late'
+      const sessionStore = {
+        get: (id) => (late ? Promise.resolve(sessions.get(id.toString('hex'))) : sessions.get(id.toString('hex'))),
+        set: (id, session) => void sessions.set(id.toString('hex'), session),
+        delete: () => {},
+      }
+      const { CERT: cert, KEY: key } = process.env
+      const server = createServer({ cert, key, minVersion: 'TLSv1.3', sessionStore }, (socket) => socket.end('x'))
+      server.on('sessionStoreError', ({ operation, id, cause }) => console.log(operation, id.length, cause.code))
+      const visit = (session, next) => {
+        const client = connect({ port: server.address().port, rejectUnauthorized: false, session })
+        client.on('secureConnect', () => session && console.log(client.isSessionReused()))
+        client.on('session', (ticket) => { session = ticket })
+        client.on('close', () => next(session))
+        client.resume()
+      }
+      server.listen(0, () => visit(undefined, (session) => visit(session, () => server.close())))`,
+    )
+    const { server } = certs()
+    const env = { ...process.env, CERT: server.chain, KEY: server.key, OPENSSL_SESSION_ASYNC: '0' }
+    const run = (when: string): string => execFileSync(process.execPath, [script.pathname, when], { env }).toString()
+    assert.equal(run('at once'), 'true\n')
+    assert.deepEqual(run('late').split('\n').toSorted(), ['', 'false', 'get 32 ERR_SYNC_ANSWER_REQUIRED'])
   })
 
   it('takes sockets of another server through the connection event', async () => {

@@ -345,6 +345,20 @@ describe('the end of a TLS connection', () => {
       assert.match(output, /<<< TLS [\d.]+, Alert \[length 0002\], warning close_notify/)
     })
 
+    it('is no error when the other side is gone right after its goodbye', async () => {
+      const { server, port } = await serve(only(version), (socket) => socket.resume())
+      const errors: Error[] = []
+      server.on('secureConnection', (socket) => socket.on('error', (error) => errors.push(error)))
+      for (let i = 0; i < 20; i++) {
+        const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>
+        const near = await dialled(port)
+        const [far] = await accepted
+        near.end(() => near.destroy())
+        await Promise.all([closed(near), closed(far)])
+      }
+      assert.deepEqual(errors, [])
+    })
+
     it('is seen by a server that reads nothing', async () => {
       const { near, far } = await pair(only(version))
       near.end()
