@@ -40,27 +40,27 @@ interface EngineAddress {
 
 /** Functions that return a `number` of a system call return a negative error number, as `util.getSystemErrorName` takes it. */
 interface EngineFunctions {
-  engine_start(threads: number, handler: EngineHandler): void
-  engine_stop(): void
-  engine_keep_alive(on: number): void
-  engine_bind_tcp(address: string, port: number, v6Only: number, reusePort: number): number
-  engine_bind_path(path: string): number
-  engine_take_descriptor(fd: number): number
-  engine_listen_on(fd: number, backlog: number): number
-  engine_close_descriptor(fd: number): void
-  engine_descriptor_address(fd: number): EngineAddress | null
-  engine_listen(fd: number, ctx: SSL_CTX, settings: EngineSettings): number
-  engine_set_context(listener: number, ctx: SSL_CTX): void
-  engine_close_listener(listener: number): void
-  engine_write(connection: number, chunks: readonly Uint8Array[]): void
-  engine_consumed(connection: number, bytes: number): void
-  engine_finish(connection: number): void
-  engine_destroy(connection: number): void
-  engine_ssl(connection: number): SSL | null
-  engine_local_address(connection: number): EngineAddress | null
-  engine_remote_address(connection: number): EngineAddress | null
-  engine_set_no_delay(connection: number, on: number): number
-  engine_set_keep_alive(connection: number, on: number, delay: number): number
+  start(threads: number, handler: EngineHandler): void
+  stop(): void
+  keepAlive(on: number): void
+  bindTcp(address: string, port: number, v6Only: number, reusePort: number): number
+  bindPath(path: string): number
+  takeDescriptor(fd: number): number
+  listenOn(fd: number, backlog: number): number
+  closeDescriptor(fd: number): void
+  descriptorAddress(fd: number): EngineAddress | null
+  listen(fd: number, ctx: SSL_CTX, settings: EngineSettings): number
+  setContext(listener: number, ctx: SSL_CTX): void
+  closeListener(listener: number): void
+  write(connection: number, chunks: readonly Uint8Array[]): void
+  consumed(connection: number, bytes: number): void
+  finish(connection: number): void
+  destroy(connection: number): void
+  ssl(connection: number): SSL | null
+  localAddress(connection: number): EngineAddress | null
+  remoteAddress(connection: number): EngineAddress | null
+  setNoDelay(connection: number, on: number): number
+  setKeepAlive(connection: number, on: number, delay: number): number
 }
 
-export const engine = native as unknown as EngineFunctions
+export const engine = native.engine as EngineFunctions

@@ -46,9 +46,14 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     for (const auto functions :
          {ossl::ssl_ctx_functions(), ossl::ssl_functions(), ossl::ssl_session_functions(), ossl::bio_functions(),
           ossl::x509_functions(), ossl::err_functions(), session::callback_functions(), session::inline_functions(),
-          engine::functions(), std::span<const binding::Function>(kOwnFunctions)}) {
+          std::span<const binding::Function>(kOwnFunctions)}) {
       export_functions(env, exports, functions);
     }
+    // Not part of libssl: lib/engine.ts uses them.
+    napi_value engine_functions = nullptr;
+    binding::check(napi_create_object(env, &engine_functions));
+    export_functions(env, engine_functions, engine::functions());
+    binding::check(napi_set_named_property(env, exports, "engine", engine_functions));
     for (const binding::Constant& constant : ossl::constants()) {
       binding::set(environment, exports, constant.name, constant.value);
     }

@@ -109,10 +109,10 @@ describe('The engine', () => {
     const established = once(rig, 'established')
     const socket = await rig.connected()
     const [connection] = (await established) as [number]
-    const ssl = engine.engine_ssl(connection) ?? assert.fail('no handle')
+    const ssl = engine.ssl(connection) ?? assert.fail('no handle')
     assert.equal(libssl.SSL_get_version(ssl), 'TLSv1.3')
-    assert.equal(engine.engine_ssl(connection), ssl)
-    assert.equal(engine.engine_remote_address(connection)?.port, socket.localPort)
+    assert.equal(engine.ssl(connection), ssl)
+    assert.equal(engine.remoteAddress(connection)?.port, socket.localPort)
     const driving = [libssl.SSL_do_handshake, libssl.SSL_shutdown, libssl.SSL_clear, libssl.SSL_set_accept_state]
     for (const drive of driving) assert.throws(() => drive(ssl), { code: 'ERR_ENGINE_OWNED' })
     assert.throws(() => libssl.SSL_read(ssl, Buffer.alloc(1)), { code: 'ERR_ENGINE_OWNED' })
@@ -120,7 +120,7 @@ describe('The engine', () => {
     socket.end()
     await once(rig, 'closed')
     assert.throws(() => libssl.SSL_get_version(ssl), { code: 'ERR_HANDLE_FREED' })
-    assert.equal(engine.engine_ssl(connection), null)
+    assert.equal(engine.ssl(connection), null)
   })
 
   it('fails what is no TLS with the reason on the error queue, and goes on', async () => {
@@ -162,7 +162,7 @@ describe('The engine', () => {
     open.on('error', () => {})
     await asked
     const gone = [closed(open), closed(waiting)]
-    engine.engine_stop()
+    engine.stop()
     open.resume()
     await Promise.all(gone)
   })

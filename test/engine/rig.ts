@@ -24,17 +24,17 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     libssl.SSL_CTX_set_session_id_context(ctx, Buffer.from('rig'))
     libssl.SSL_CTX_set_options(ctx, libssl.SSL_OP_NO_TICKET)
     libssl.SSL_CTX_set_session_cache_mode(ctx, libssl.SSL_SESS_CACHE_SERVER | libssl.SSL_SESS_CACHE_NO_INTERNAL)
-    engine.engine_start(2, (what, connection, _listener, value) => {
+    engine.start(2, (what, connection, _listener, value) => {
       this.emit(names[what] as keyof typeof Told, connection, value)
     })
-    engine.engine_keep_alive(1)
+    engine.keepAlive(1)
   }
 
   listen(settings: EngineSettings = {}): this {
-    const fd = engine.engine_bind_tcp('127.0.0.1', 0, 0, 0)
-    if (fd < 0 || engine.engine_listen_on(fd, 511) !== 0) throw new Error(`cannot listen: ${fd}`)
-    this.port = engine.engine_descriptor_address(fd)?.port ?? 0
-    this.#listener = engine.engine_listen(fd, this.ctx, settings)
+    const fd = engine.bindTcp('127.0.0.1', 0, 0, 0)
+    if (fd < 0 || engine.listenOn(fd, 511) !== 0) throw new Error(`cannot listen: ${fd}`)
+    this.port = engine.descriptorAddress(fd)?.port ?? 0
+    this.#listener = engine.listen(fd, this.ctx, settings)
     return this
   }
 
@@ -44,16 +44,16 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     this.on('data', (connection, value) => {
       const bytes = value as Buffer
       pending.set(connection, [...(pending.get(connection) ?? []), bytes])
-      engine.engine_write(connection, [bytes])
+      engine.write(connection, [bytes])
     })
     this.on('written', (connection) => {
       // Consumed once it is sent back: a client that does not read is not read from.
       const bytes = pending.get(connection)?.shift()
-      if (bytes) engine.engine_consumed(connection, bytes.length)
+      if (bytes) engine.consumed(connection, bytes.length)
     })
-    this.on('ended', (connection) => engine.engine_finish(connection))
-    this.on('finished', (connection) => engine.engine_destroy(connection))
-    this.on('failed', (connection) => engine.engine_destroy(connection))
+    this.on('ended', (connection) => engine.finish(connection))
+    this.on('finished', (connection) => engine.destroy(connection))
+    this.on('failed', (connection) => engine.destroy(connection))
     return this
   }
 
@@ -76,13 +76,13 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
 
   async closeListener(): Promise<void> {
     const closed = once(this, 'listener')
-    engine.engine_close_listener(this.#listener)
+    engine.closeListener(this.#listener)
     await closed
   }
 
   stop(): void {
-    engine.engine_stop()
-    engine.engine_keep_alive(0)
+    engine.stop()
+    engine.keepAlive(0)
     libssl.SSL_CTX_free(this.ctx)
   }
 }

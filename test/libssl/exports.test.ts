@@ -165,7 +165,8 @@ function addonExports(): Record<string, string> {
     await import('openssl-session/libssl')
     const classes = ${JSON.stringify(promisedClasses)}
     const kind = (name) => classes.includes(name) ? 'class' : typeof addon[name]
-    console.log(JSON.stringify(Object.fromEntries(Object.keys(addon).map((name) => [name, kind(name)]))))`
+    const libssl = Object.keys(addon).filter((name) => name !== 'engine')
+    console.log(JSON.stringify(Object.fromEntries(libssl.map((name) => [name, kind(name)]))))`
   const run = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: packageFolder })
   return JSON.parse(run.toString())
 }
