@@ -21,8 +21,6 @@ using binding::Bytes;
 using binding::Callback;
 using binding::define;
 using binding::Environment;
-using binding::Error;
-using binding::ErrorKind;
 using binding::Ref;
 
 session::AddonEnvironment& addon(Environment& env) { return session::AddonEnvironment::of(env); }
