@@ -50,6 +50,8 @@ export class InlineConnection implements Connection {
   #established = false
   /** Waiting for the application's answer to a lookup. */
   #paused = false
+  /** The last call of the handshake has thrown. */
+  #refused = false
   /** TLS is over after a fatal error: libssl must not be asked to send anything more. */
   #broken = false
   #destroyed = false
@@ -209,6 +211,7 @@ export class InlineConnection implements Connection {
     let result: number
     try {
       result = libssl.SSL_do_handshake(ssl)
+      this.#refused = false
     } catch (error) {
       this.#refuse(error)
       return
@@ -235,9 +238,9 @@ export class InlineConnection implements Connection {
         try {
           result = libssl.SSL_read(ssl, length === 0 ? buffer : buffer.subarray(length))
         } catch (error) {
-          this.#refuse(error)
-          result = 0
-          break
+          // What was read, if anything, is lost: the stream cannot go on.
+          this.#break(error as Error)
+          return
         }
         if (this.#destroyed) break
         if (result > 0) length += result
@@ -282,7 +285,7 @@ export class InlineConnection implements Connection {
       try {
         result = libssl.SSL_write(ssl, bytes)
       } catch (error) {
-        this.#refuse(error)
+        this.#break(error as Error)
         return
       }
       if (this.#destroyed) return
@@ -376,15 +379,22 @@ export class InlineConnection implements Connection {
   }
 
   #break(error: Error): void {
+    if (this.#destroyed) return
     this.#broken = true
     // The alert that tells the peer why.
     this.#flush()
     this.#events.failed(error)
   }
 
-  /** An answer that libssl does not take: it counts as none, and the interrupted call is made again. */
+  /** An answer that libssl does not take: it counts as none, and the handshake goes on when it is called again. */
   #refuse(error: unknown): void {
     if (this.#destroyed) return
+    if (this.#refused) {
+      // Then it is not about an answer.
+      this.#break(error as Error)
+      return
+    }
+    this.#refused = true
     this.#again = true
     this.#events.refused(error)
   }
