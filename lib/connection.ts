@@ -50,8 +50,11 @@ export interface Connection {
   write(chunks: readonly Uint8Array[], done: (error?: Error | null) => void): void
   /** Says goodbye and ends the sending direction. */
   end(done: (error?: Error | null) => void): void
-  /** Ends it all and frees the SSL; not from within an event's libssl call, but right after it. `done` is called when the transport is closed. */
-  destroy(done: () => void): void
+  /**
+   * Ends it all and frees the SSL; not from within an event's libssl call, but right after it. `politely` says goodbye if everything that was written
+   * has been sent. `done` is called when the transport is closed.
+   */
+  destroy(politely: boolean, done: () => void): void
   /** Keeps what TLS has to send back until the returned function is called. */
   hold(): () => void
 }

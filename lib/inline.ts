@@ -50,6 +50,8 @@ export class InlineConnection implements Connection {
   #established = false
   /** Waiting for the application's answer to a lookup. */
   #paused = false
+  /** The last call of the handshake has thrown. */
+  #refused = false
   /** TLS is over after a fatal error: libssl must not be asked to send anything more. */
   #broken = false
   #destroyed = false
@@ -71,6 +73,7 @@ export class InlineConnection implements Connection {
   /** The transport asked to wait for its 'drain'. */
   #congested = false
   #holds = 0
+  #atClose = { politely: false, done: (): void => {} }
 
   /** Takes over the caller's reference to `ssl`. */
   constructor(ssl: libssl.SSL, transport: Duplex, events: ConnectionEvents) {
@@ -132,19 +135,10 @@ export class InlineConnection implements Connection {
     }
   }
 
-  destroy(done: () => void): void {
+  destroy(politely: boolean, done: () => void): void {
     this.#destroyed = true
-    if (!this.#running) this.#free()
-    const transport = this.#transport
-    transport.off('data', this.#onData)
-    transport.off('end', this.#onEnd)
-    transport.off('drain', this.#onDrain)
-    transport.off('close', this.#onClose)
-    // The error listener stays: what happens to the transport from now on concerns nobody.
-    if (transport instanceof Socket && !transport.closed) transport.once('close', done)
-    else process.nextTick(done)
-    if (this.#broken) closeGently(transport)
-    else transport.destroy()
+    this.#atClose = { politely, done }
+    if (!this.#running) this.#close()
     const write = this.#writeDone
     this.#writeDone = null
     if (write !== null) write(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
@@ -198,7 +192,7 @@ export class InlineConnection implements Connection {
       }
     } finally {
       this.#running = false
-      if (this.#destroyed) this.#free()
+      if (this.#destroyed) this.#close()
       else this.#regulate()
     }
   }
@@ -217,6 +211,7 @@ export class InlineConnection implements Connection {
     let result: number
     try {
       result = libssl.SSL_do_handshake(ssl)
+      this.#refused = false
     } catch (error) {
       this.#refuse(error)
       return
@@ -243,9 +238,9 @@ export class InlineConnection implements Connection {
         try {
           result = libssl.SSL_read(ssl, length === 0 ? buffer : buffer.subarray(length))
         } catch (error) {
-          this.#refuse(error)
-          result = 0
-          break
+          // What was read, if anything, is lost: the stream cannot go on.
+          this.#break(error as Error)
+          return
         }
         if (this.#destroyed) break
         if (result > 0) length += result
@@ -290,7 +285,7 @@ export class InlineConnection implements Connection {
       try {
         result = libssl.SSL_write(ssl, bytes)
       } catch (error) {
-        this.#refuse(error)
+        this.#break(error as Error)
         return
       }
       if (this.#destroyed) return
@@ -311,14 +306,8 @@ export class InlineConnection implements Connection {
     this.#endDone = null
     this.#goodbye = true
     // After a stream that just stopped there is nobody to say goodbye to, and OpenSSL must see that there was none: it then
-    // withdraws the session (TLS 1.2).
-    const cut = this.#transportEnded && (libssl.SSL_get_shutdown(ssl) & libssl.SSL_RECEIVED_SHUTDOWN) === 0
-    if (!cut && !this.#broken) {
-      libssl.ERR_clear_error()
-      libssl.SSL_shutdown(ssl)
-      libssl.ERR_clear_error()
-      this.#flush()
-    }
+    // withdraws the session.
+    if (!this.#broken && !this.#wasCut(ssl)) this.#shutdown(ssl)
     if (this.#transport.destroyed) done()
     else this.#transport.end(() => done())
   }
@@ -390,15 +379,22 @@ export class InlineConnection implements Connection {
   }
 
   #break(error: Error): void {
+    if (this.#destroyed) return
     this.#broken = true
     // The alert that tells the peer why.
     this.#flush()
     this.#events.failed(error)
   }
 
-  /** An answer that libssl does not take: it counts as none, and the interrupted call is made again. */
+  /** An answer that libssl does not take: it counts as none, and the handshake goes on when it is called again. */
   #refuse(error: unknown): void {
     if (this.#destroyed) return
+    if (this.#refused) {
+      // Then it is not about an answer.
+      this.#break(error as Error)
+      return
+    }
+    this.#refused = true
     this.#again = true
     this.#events.refused(error)
   }
@@ -412,13 +408,43 @@ export class InlineConnection implements Connection {
     else transport.pause()
   }
 
-  #free(): void {
+  /** The end, once libssl has been left. */
+  #close(): void {
     const ssl = this.#ssl
     if (ssl === null) return
+    if (this.#atClose.politely && this.#mayGoPolitely(ssl)) this.#shutdown(ssl)
+    const transport = this.#transport
+    transport.off('data', this.#onData)
+    transport.off('end', this.#onEnd)
+    transport.off('drain', this.#onDrain)
+    transport.off('close', this.#onClose)
+    // The error listener stays: what happens to the transport from now on concerns nobody.
+    if (transport instanceof Socket && !transport.closed) transport.once('close', this.#atClose.done)
+    else process.nextTick(this.#atClose.done)
+    if (this.#broken) closeGently(transport)
+    else transport.destroy()
     this.#ssl = null
     libssl.SSL_free(ssl)
     libssl.BIO_free(this.#rbio)
     libssl.BIO_free(this.#wbio)
+  }
+
+  /** Whether a goodbye would be true: everything that was written has been sent, and somebody is there. */
+  #mayGoPolitely(ssl: libssl.SSL): boolean {
+    const sent = this.#queue.length === 0 && this.#sending === 0 && this.#holds === 0
+    return this.#established && !this.#broken && !this.#goodbye && sent && !this.#wasCut(ssl)
+  }
+
+  /** Whether the peer's stream has just stopped, without a goodbye. */
+  #wasCut(ssl: libssl.SSL): boolean {
+    return this.#transportEnded && (libssl.SSL_get_shutdown(ssl) & libssl.SSL_RECEIVED_SHUTDOWN) === 0
+  }
+
+  #shutdown(ssl: libssl.SSL): void {
+    libssl.ERR_clear_error()
+    libssl.SSL_shutdown(ssl)
+    libssl.ERR_clear_error()
+    this.#flush()
   }
 }
 

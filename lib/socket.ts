@@ -418,7 +418,10 @@ export class TLSSocket extends EndpointStream {
     this._endTimeout()
     if (this.#handshakeTimer !== null) clearTimeout(this.#handshakeTimer)
     if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
-    this.#connection.destroy(() => {
+    // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
+    // are about to use again.
+    const politely = this.#isServer && !this.secureConnecting && error === null
+    this.#connection.destroy(politely, () => {
       if (this.#ownsContext) this.#context.free()
       done(error)
       process.nextTick(() => this.emit('close', error !== null))

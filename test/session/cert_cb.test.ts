@@ -214,9 +214,13 @@ describe('The certificate callback', () => {
     it('pauses the handshake with a promise, during which it may switch the context', async () => {
       const [serverCtx, clientCtx, other] = [serverContext(version), clientContext(), contextWith(version, certs().a)]
       let calls = 0
+      let find: () => void = () => {}
+      const found = new Promise<void>((resolve) => {
+        find = resolve
+      })
       SSL_CTX_set_cert_cb(serverCtx, async (ssl) => {
         calls++
-        await setTimeout(2)
+        await found
         SSL_set_SSL_CTX(ssl, other)
       })
       const pair = asking(serverCtx, clientCtx, 'a.example.com')
@@ -235,6 +239,7 @@ describe('The certificate callback', () => {
       })
       await setImmediate()
       assert.equal(waited, false)
+      find()
       await waiting
       pair.handshake()
       assert.equal(calls, 1)

@@ -7,10 +7,12 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import https from 'node:https'
 import { connect, createServer, type Server, type ServerOptions } from 'openssl-session'
+import { MemorySessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import {
   afterTest,
   closeAll,
+  dial,
   dialled,
   identity,
   inEachVersion,
@@ -134,6 +136,26 @@ describe('HTTP over a TLSSocket', () => {
     assert.deepEqual(answers, ['false', 'true'])
     agent.destroy()
   })
+
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    it(`leaves the sessions of idle connections that it closes in the store, in ${version}`, async () => {
+      const web = http.createServer({ keepAliveTimeout: 50 }, (_request, response) => void response.end('x'))
+      const port = await listen(inFront(web, { ...only(version), sessionStore: new MemorySessionStore() }))
+      let session: Buffer | undefined
+      for (let i = 0; i < 2; i++) {
+        const socket = dial(port, { session })
+        socket.on('session', (latest) => {
+          session = latest
+        })
+        await once(socket, 'secureConnect')
+        assert.equal(socket.isSessionReused(), i > 0)
+        socket.write('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n')
+        socket.resume()
+        await once(socket, 'close')
+        session ??= await Promise.reject(new Error('no session'))
+      }
+    })
+  }
 
   it('closes idle connections after keepAliveTimeout, and all of them with the HTTP server', async () => {
     const web = http.createServer({ keepAliveTimeout: 50 }, (_request, response) => void response.end('x'))

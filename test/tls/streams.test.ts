@@ -400,6 +400,28 @@ describe('the end of a TLS connection', () => {
       assert.equal((await failed).code, 'ECONNRESET')
     })
 
+    it('by destroy on a server says goodbye when nothing waits to be sent, and only then', async () => {
+      for (const [write, error, goodbye] of [
+        [0, undefined, true],
+        [twentyMiB, undefined, false],
+        [0, new Error('x'), false],
+      ] as const) {
+        const { port } = await serve(only(version), (socket) => {
+          socket.on('error', () => {})
+          socket.once('data', () => {
+            socket.write(Buffer.alloc(write))
+            socket.destroy(error)
+          })
+        })
+        const program = afterTest(
+          new Program('s_client', '-connect', `127.0.0.1:${port}`, '-msg', versionFlag(version)),
+        )
+        await program.prints(/Verify return code/)
+        program.write('go\n')
+        assert.equal((await program.ended()).includes('close_notify'), goodbye)
+      }
+    })
+
     it('by destroySoon comes after what was written', async () => {
       const { near, far } = await pair(only(version))
       near.write('first this')

@@ -15,7 +15,8 @@ export interface Report {
 
 type Mode = 'free' | 'clear' | 'damage bytes' | 'damage sessions'
 
-const { mode, seed, count } = task as unknown as { mode: Mode; seed: number; count: number }
+/** Every `step`th byte is one to break off at; of damaged ones there are `count`, each time with another `seed`. */
+const { mode, seed = 1, count = 0, step = 1 } = task as unknown as Partial<Record<string, number>> & { mode: Mode }
 const random = new Random(seed)
 const outcomes: Record<string, number> = {}
 const note = (outcome: string) => {
@@ -27,12 +28,12 @@ class Setting {
   readonly ctx: libssl.SSL_CTX
   readonly clientCtx: libssl.SSL_CTX
   readonly store = new Store()
-  readonly sessions: libssl.SSL_SESSION[] = []
+  readonly #announced: libssl.SSL_SESSION[] = []
+  #session: libssl.SSL_SESSION | null = null
+  /** The session and the store as they were after the first handshake, as DER. */
+  #kept = { session: Buffer.alloc(0) as Uint8Array, store: new Map<string, Buffer>() }
 
-  constructor(
-    readonly protocol: (typeof protocols)[number],
-    readonly answer: 'at once' | 'by promise',
-  ) {
+  constructor(protocol: (typeof protocols)[number], answer: 'at once' | 'by promise') {
     this.ctx = serverContext(task, protocol)
     this.clientCtx = clientContext(protocol)
     this.store.serve(this.ctx, libssl.runtime().asyncJobs ? answer : 'at once')
@@ -40,25 +41,37 @@ class Setting {
     libssl.SSL_CTX_sess_set_remove_cb(this.ctx, (_ctx, session) => {
       libssl.SSL_SESSION_get_id(session)
     })
-    libssl.SSL_CTX_sess_set_new_cb(this.clientCtx, (_ssl, session) => this.sessions.push(session))
+    libssl.SSL_CTX_sess_set_new_cb(this.clientCtx, (_ssl, session) => this.#announced.push(session))
   }
 
-  /** Makes a session that can be resumed, in place of those there were. */
-  async renewSession(): Promise<libssl.SSL_SESSION> {
-    this.forgetSessions()
+  /** Makes the session. */
+  async establish(): Promise<void> {
     const pair = new Pair(this.clientCtx, this.ctx)
     if ((await pair.handshake()) !== 'done') throw new Error('a handshake without fault has failed')
     pair.close()
-    return must(this.sessions[0])
+    this.#kept = {
+      session: must(libssl.i2d_SSL_SESSION(must(this.#announced[0]))),
+      store: new Map(this.store.sessions),
+    }
   }
 
-  forgetSessions(): void {
+  /** The session, as good as new, and nothing else in the store. What was given out before is freed. */
+  renewSession(): libssl.SSL_SESSION {
+    this.#forget()
+    for (const [id, der] of this.#kept.store) this.store.sessions.set(id, der)
+    this.#session = must(libssl.d2i_SSL_SESSION(this.#kept.session))
+    return this.#session
+  }
+
+  #forget(): void {
     this.store.sessions.clear()
-    for (const session of this.sessions.splice(0)) libssl.SSL_SESSION_free(session)
+    if (this.#session) libssl.SSL_SESSION_free(this.#session)
+    this.#session = null
+    for (const session of this.#announced.splice(0)) libssl.SSL_SESSION_free(session)
   }
 
   free(): void {
-    this.forgetSessions()
+    this.#forget()
     libssl.SSL_CTX_free(this.ctx)
     libssl.SSL_CTX_free(this.clientCtx)
   }
@@ -73,8 +86,8 @@ async function converse(pair: Pair, change: (bytes: Buffer) => Buffer): Promise<
     pair.client.give(change(fromServer))
     if (states.includes('failed')) return 'failed'
     if (states.includes('asks')) {
-      // Every other time nobody is there to go on with it.
-      if (random.below(2) === 0) return 'left with a question'
+      // Now and then nobody is there to go on with it.
+      if (random.below(8) === 0) return 'left with a question'
       await pair.server.answered()
     } else if (fromClient.length + fromServer.length === 0) {
       return states.includes('starved') ? 'starved' : 'done'
@@ -109,42 +122,78 @@ function clear(pair: Pair): void {
   }
 }
 
-async function breakOff(setting: Setting, number: number): Promise<void> {
-  const session = await setting.renewSession()
-  const resumes = number % 2 === 0
-  if (mode === 'damage sessions') {
-    for (const [id, der] of setting.store.sessions) setting.store.sessions.set(id, damage(der, 1 + random.below(3)))
+/** How many bytes both ends send each other until they are done. */
+async function length(setting: Setting, resumes: boolean): Promise<number> {
+  const pair = new Pair(setting.clientCtx, setting.ctx, resumes ? setting.renewSession() : null)
+  let bytes = 0
+  const count = (passed: Buffer) => {
+    bytes += passed.length
+    return passed
   }
-  const pair = new Pair(setting.clientCtx, setting.ctx, resumes || mode === 'damage sessions' ? session : null)
-  if (mode === 'damage sessions') note(await pair.handshake())
-  else if (mode === 'damage bytes') {
-    const first = random.below(3)
-    let flight = 0
-    note(await converse(pair, (bytes) => (bytes.length > 0 && flight++ >= first ? damage(bytes, 1) : bytes)))
-  } else {
-    // A full handshake takes about 1700 bytes, a resumed one half of that.
-    const limit = resumes ? number % 1024 : number % 2048
-    note(await converse(pair, cutOff(limit)))
-    if (mode === 'clear') {
-      clear(pair)
-      note(`again: ${await pair.handshake()}`)
-      pair.close()
-      return
-    }
-  }
+  let outcome: string
+  do outcome = await converse(pair, count)
+  while (outcome === 'left with a question')
+  if (outcome !== 'done' || pair.server.reused() !== resumes)
+    throw new Error(`${outcome} is not what was to be measured`)
+  pair.free()
+  return bytes
+}
+
+/** Frees a connection, sometimes before its last words have been carried over. */
+function free(pair: Pair): void {
   pair.client.shutdown()
   pair.server.shutdown()
   if (random.below(2) === 0) pair.exchange()
   pair.free()
 }
 
+/** Breaks off after every byte of a handshake. */
+async function breakOffEverywhere(setting: Setting, resumes: boolean): Promise<void> {
+  // The lengths of signatures differ by a few bytes.
+  const end = (await length(setting, resumes)) + 16
+  for (let limit = 0; limit < end; limit += step) {
+    const pair = new Pair(setting.clientCtx, setting.ctx, resumes ? setting.renewSession() : null)
+    note(await converse(pair, cutOff(limit)))
+    if (mode === 'free') {
+      free(pair)
+      continue
+    }
+    clear(pair)
+    note(`again: ${await pair.handshake()}`)
+    pair.close()
+  }
+}
+
+async function damageBytes(setting: Setting, number: number): Promise<void> {
+  const pair = new Pair(setting.clientCtx, setting.ctx, number % 2 === 0 ? setting.renewSession() : null)
+  const first = random.below(3)
+  let flight = 0
+  note(await converse(pair, (bytes) => (bytes.length > 0 && flight++ >= first ? damage(bytes, 1) : bytes)))
+  free(pair)
+}
+
+async function damageSessions(setting: Setting): Promise<void> {
+  const session = setting.renewSession()
+  for (const [id, der] of setting.store.sessions) setting.store.sessions.set(id, damage(der, 1 + random.below(3)))
+  const pair = new Pair(setting.clientCtx, setting.ctx, session)
+  note(await pair.handshake())
+  free(pair)
+}
+
 const before = libssl.leaks()
 const settings = protocols.flatMap((protocol) =>
   (['at once', 'by promise'] as const).map((answer) => new Setting(protocol, answer)),
 )
-for (let number = 0; number < count; number++) {
-  for (const setting of settings) await breakOff(setting, number)
+for (const setting of settings) {
+  await setting.establish()
+  for (let number = 0; number < count; number++) {
+    if (mode === 'damage bytes') await damageBytes(setting, number)
+    if (mode === 'damage sessions') await damageSessions(setting)
+  }
+  if (mode === 'free' || mode === 'clear') {
+    for (const resumes of [false, true]) await breakOffEverywhere(setting, resumes)
+  }
+  setting.free()
 }
-for (const setting of settings) setting.free()
 libssl.ERR_clear_error()
 console.log(JSON.stringify({ outcomes, before, after: libssl.leaks() } satisfies Report))
