@@ -275,8 +275,9 @@ describe('getSessionCallback', () => {
     it('that never answers ends with the handshake timeout', async () => {
       const context = serverContext(only(version))
       context.getSessionCallback = () => new Promise(() => {})
+      const patient = await serve({ secureContext: context })
       const { server, port } = await serve({ secureContext: context, handshakeTimeout: 100 })
-      const first = await dialled(port, only(version))
+      const first = await dialled(patient.port, only(version))
       const session = await sessionOf(first)
       await hangUp(first)
       const timedOut = once(server, 'tlsClientError') as Promise<[Error & { code: string }]>
