@@ -5,14 +5,15 @@
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { basename, dirname, join } from 'node:path'
+import { availableParallelism } from 'node:os'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { hasProgram, installCommand } from '../native/toolchain.mjs'
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /** Test files and folders of them, below test/. The rest starts other programs, or runs little native code. */
-const representative = ['session', 'tls/handshake']
+const representative = ['lifecycle/brief', 'session', 'tls/handshake']
 
 /** What valgrind calls ours: a fault counts if any of these is on one of its stacks. */
 const ours = /openssl_session\.node|\/lib(ssl|crypto)\.so/
@@ -43,14 +44,24 @@ function testFiles(name) {
   return names.sort().map((file) => join(folder, file))
 }
 
-/** Runs one test file. Resolves with mocha's exit code; each process leaves a report in `folder`. */
+/** Runs one test file. Resolves with what mocha wrote and its exit code; each process leaves a report in `folder`. */
 function memcheck(file, folder) {
   const flags = [...valgrindFlags, `--xml-file=${join(folder, '%p.xml')}`]
   if (existsSync(suppressions)) flags.push(`--suppressions=${suppressions}`)
-  const child = spawn('valgrind', [...flags, process.execPath, '--expose-gc', ...mocha, file], { stdio: 'inherit' })
+  const child = spawn('valgrind', [...flags, process.execPath, '--expose-gc', ...mocha, file], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text
+    })
+  }
   return new Promise((resolve, reject) => {
     child.on('error', reject)
-    child.on('exit', (code, signal) => resolve({ main: join(folder, `${child.pid}.xml`), code: signal ?? code }))
+    child.on('close', (code, signal) => {
+      resolve({ main: join(folder, `${child.pid}.xml`), output: output.trim(), code: signal ?? code })
+    })
   })
 }
 
@@ -79,35 +90,45 @@ function readFrame(frame) {
 
 const isOurs = ({ parts }) => parts.some((part) => Array.isArray(part) && part.some(({ object }) => ours.test(object)))
 
-function print({ what, parts }) {
-  console.error(`\n${what}`)
-  for (const part of parts) {
-    if (!Array.isArray(part)) {
-      console.error(`  ${part}`)
-      continue
-    }
+function describe({ what, parts }) {
+  const lines = parts.flatMap((part) => {
+    if (!Array.isArray(part)) return [`  ${part}`]
     // What is far below the last frame of ours is V8 calling JavaScript, which helps nobody.
     const shown = part.slice(0, Math.max(10, part.findLastIndex(({ object }) => ours.test(object)) + 3))
-    console.error(shown.map(({ label }) => `    ${label}`).join('\n'))
-  }
+    return shown.map(({ label }) => `    ${label}`)
+  })
+  return ['', what, ...lines].join('\n')
 }
 
+/** Watches one test file. Tells what came of it when it is done, and returns whether that is good. */
 async function check(file) {
-  console.log(`memcheck: ${file}`)
-  const folder = join('build', 'valgrind', basename(file, '.test.js'))
+  const folder = join('build', 'valgrind', relative(join('build', 'test'), file).replace(/\.test\.js$/, ''))
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  const { main, code } = await memcheck(file, folder)
-  if (!readFileSync(main, 'utf8').includes('</valgrindoutput>')) throw new Error(`${file} crashed (${code}).`)
+  const { main, output, code } = await memcheck(file, folder)
+  const crashed = !readFileSync(main, 'utf8').includes('</valgrindoutput>')
   const reports = readdirSync(folder).map((name) => join(folder, name))
   const faults = reports.flatMap(readFaults)
   const serious = faults.filter(isOurs)
-  serious.forEach(print)
+  const good = code === 0 && !crashed && serious.length === 0
   const elsewhere = faults.length - serious.length
   console.log(
-    `  ${reports.length} processes: ${serious.length} faults in our code, ${elsewhere} in others'; mocha ended with ${code}`,
+    `${file}: ${reports.length} processes, ${serious.length} faults in our code, ${elsewhere} in others'; ` +
+      `mocha ${crashed ? 'crashed' : 'ended'} with ${code}`,
   )
-  return code === 0 && serious.length === 0
+  if (!good) console.log([output, ...serious.map(describe)].join('\n'))
+  return good
+}
+
+/** Watches test files, as many at a time as there are processors. Returns those that are not good. */
+async function checkAll(files) {
+  const waiting = [...files]
+  const faulty = []
+  const work = async () => {
+    for (let file = waiting.shift(); file; file = waiting.shift()) if (!(await check(file))) faulty.push(file)
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work))
+  return faulty
 }
 
 try {
@@ -117,8 +138,7 @@ try {
   }
   const chosen = process.argv.slice(2)
   const files = chosen.length > 0 ? chosen : representative.flatMap(testFiles)
-  const faulty = []
-  for (const file of files) if (!(await check(file))) faulty.push(file)
+  const faulty = await checkAll(files)
   if (faulty.length > 0) throw new Error(`memcheck failed for ${faulty.join(', ')}`)
 } catch (error) {
   console.error(error.message)

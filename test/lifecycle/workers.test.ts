@@ -11,7 +11,7 @@ describe('A worker thread that is terminated', function () {
   this.timeout(120_000)
 
   async function terminateOften(state: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
-    const result = await report<TerminateReport>('terminate', { state, rounds, seed: 1 }, env)
+    const result = await report<TerminateReport>('terminate', { states: [state], rounds, seed: 1 }, env)
     assert.deepEqual(result.after, result.before)
     assert.equal(result.exitCodes.length, rounds)
     assert.equal(result.ownHandshake, 'done', "this thread's own handshake goes on")

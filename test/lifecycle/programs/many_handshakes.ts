@@ -31,7 +31,7 @@ const lanes = ways.map(({ protocol, answer }) => {
   const store = new Store()
   if (answer === 'from the internal cache') {
     libssl.SSL_CTX_set_session_cache_mode(ctx, libssl.SSL_SESS_CACHE_SERVER)
-    libssl.SSL_CTX_sess_set_cache_size(ctx, 20)
+    libssl.SSL_CTX_sess_set_cache_size(ctx, 4)
     libssl.SSL_CTX_sess_set_new_cb(ctx, () => false)
   } else {
     store.serve(ctx, libssl.runtime().asyncJobs ? answer : 'at once')

@@ -1,4 +1,4 @@
-// Ends worker threads from outside, over and over, while they are in a certain state. Reports what is alive before and
+// Ends worker threads from outside, over and over, while they are in certain states. Reports what is alive before and
 // after, and whether a handshake of this thread, paused all the while, can still be finished.
 
 import { once } from 'node:events'
@@ -17,16 +17,16 @@ export interface Report {
   readonly ownHandshake: string
 }
 
-const { rounds, seed } = task as unknown as { rounds: number; seed: number }
+const { states, rounds, seed } = task as unknown as { states: string[]; rounds: number; seed: number }
 const random = new Random(seed)
 const victim = new URL('./victim.js', import.meta.url)
 
-async function endOne(protocol: Protocol): Promise<number> {
-  const worker = new Worker(victim, { workerData: { ...task, protocol } })
+async function endOne(state: string, protocol: Protocol): Promise<number> {
+  const worker = new Worker(victim, { workerData: { ...task, state, protocol } })
   const failed = once(worker, 'error').then(([error]) => Promise.reject(error))
-  if (task.state === 'starting') await delay(random.below(60))
+  if (state === 'starting') await delay(random.below(60))
   else await Promise.race([once(worker, 'message'), failed])
-  if (task.state === 'handshakes being done') await delay(random.below(10))
+  if (state === 'handshakes being done') await delay(random.below(10))
   const exit = once(worker, 'exit')
   await Promise.race([worker.terminate(), failed])
   failed.catch(() => {})
@@ -41,7 +41,9 @@ await own.handshake({ stopAtQuestion: true })
 
 const before = libssl.leaks()
 const exitCodes: number[] = []
-for (let round = 0; round < rounds; round++) exitCodes.push(await endOne(random.pick(protocols)))
+for (let round = 0; round < rounds; round++) {
+  for (const state of states) exitCodes.push(await endOne(state, random.pick(protocols)))
+}
 const after = libssl.leaks()
 
 goOn()
