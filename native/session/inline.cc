@@ -141,7 +141,7 @@ napi_value write_early_data(Environment& env, Ref<SSL> ssl, Bytes data) {
   napi_value result = nullptr;
   binding::check(napi_create_object(env.env(), &result));
   binding::set(env, result, "ok", ok < 0 ? 0 : ok);
-  binding::set(env, result, "written", written);
+  binding::set(env, result, "written", ok == 1 ? written : 0);
   return result;
 }
 

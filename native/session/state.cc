@@ -144,22 +144,44 @@ napi_value Connection::object(binding::Environment& env) const {
 }
 
 napi_value Connection::wait(binding::Environment& env) {
-  napi_deferred deferred = nullptr;
+  napi_ref resolve = nullptr;
+  napi_value executor = nullptr;
+  napi_value global = nullptr;
+  napi_value constructor = nullptr;
   napi_value promise = nullptr;
-  binding::check(napi_create_promise(env.env(), &deferred, &promise));
-  waiters_.push_back(deferred);
+  binding::check(napi_create_function(
+      env.env(), "executor", NAPI_AUTO_LENGTH,
+      [](napi_env raw, napi_callback_info info) -> napi_value {
+        size_t count = 1;
+        napi_value function = nullptr;
+        void* reference = nullptr;
+        napi_get_cb_info(raw, info, &count, &function, nullptr, &reference);
+        napi_create_reference(raw, function, 1, static_cast<napi_ref*>(reference));
+        return nullptr;
+      },
+      &resolve, &executor));
+  binding::check(napi_get_global(env.env(), &global));
+  binding::check(napi_get_named_property(env.env(), global, "Promise", &constructor));
+  // Calls the executor before it returns.
+  binding::check(napi_new_instance(env.env(), constructor, 1, &executor, &promise));
+  if (resolve != nullptr) waiters_.push_back(resolve);
   if (!waiting()) wake_waiters(env);
   return promise;
 }
 
 void Connection::wake_waiters(binding::Environment& env) noexcept {
-  std::vector<napi_deferred> waiters;
+  std::vector<napi_ref> waiters;
   waiters.swap(waiters_);
-  if (waiters.empty()) return;
-  napi_value undefined = nullptr;
-  // Fails while the environment is being torn down, when nobody is left to be told.
-  if (napi_get_undefined(env.env(), &undefined) != napi_ok) return;
-  for (napi_deferred deferred : waiters) napi_resolve_deferred(env.env(), deferred, undefined);
+  for (napi_ref reference : waiters) {
+    napi_value resolve = nullptr;
+    napi_value undefined = nullptr;
+    // Fails while the environment is being torn down, when nobody is left to be told.
+    if (napi_get_reference_value(env.env(), reference, &resolve) == napi_ok &&
+        napi_get_undefined(env.env(), &undefined) == napi_ok) {
+      napi_call_function(env.env(), undefined, resolve, 0, nullptr, nullptr);
+    }
+    napi_delete_reference(env.env(), reference);
+  }
 }
 
 void Connection::unwind() noexcept {

@@ -158,7 +158,8 @@ class Connection {
   SSL* ssl_;
   const SSL* const address_;
   const uint64_t serial_;
-  std::vector<napi_deferred> waiters_;
+  // The functions that resolve the promises of wait(); Node-API's own deferreds are lost when a thread is terminated.
+  std::vector<napi_ref> waiters_;
   napi_ref exception_ = nullptr;
 
   friend struct ConnectionSlot;

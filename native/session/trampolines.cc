@@ -47,8 +47,10 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   }
   connection->lookup.reset();
   // Of another protocol version it cannot be resumed. OpenSSL sees that by itself in TLS 1.2, but fails in TLS 1.3.
-  if (lookup->answer && SSL_SESSION_get_protocol_version(lookup->answer.get()) != SSL_version(ssl)) return nullptr;
-  return lookup->answer.release();
+  // The lookup itself may live on in a promise.
+  ossl::SslSessionPointer answer = std::move(lookup->answer);
+  if (answer && SSL_SESSION_get_protocol_version(answer.get()) != SSL_version(ssl)) return nullptr;
+  return answer.release();
 }
 
 void keylog_trampoline(const SSL* ssl, const char* line) noexcept {
