@@ -30,13 +30,18 @@ static napi_type_tag tag_of(const TypeInfo& type) {
   return {type.tag.lower, type.tag.upper ^ reinterpret_cast<uintptr_t>(&anchor)};
 }
 
-static void wrap(Environment& env, const TypeInfo& type, const std::shared_ptr<Handle>& handle, napi_finalize finalize,
-                 napi_ref* reference) {
-  napi_value object = env.construct(type);
-  const napi_type_tag tag = tag_of(type);
-  check(napi_type_tag_object(env.env(), object, &tag));
-  auto owner = std::make_unique<std::shared_ptr<Handle>>(handle);
-  check(napi_wrap(env.env(), object, owner.get(), finalize, nullptr, reference));
+void Handle::wrap() {
+  napi_value object = env_.construct(type_);
+  const napi_type_tag tag = tag_of(type_);
+  check(napi_type_tag_object(env_.env(), object, &tag));
+  auto owner = std::make_unique<std::shared_ptr<Handle>>(shared_from_this());
+  check(napi_wrap(
+      env_.env(), object, owner.get(),
+      [](napi_env, void* data, void*) {
+        const std::unique_ptr<std::shared_ptr<Handle>> handle(static_cast<std::shared_ptr<Handle>*>(data));
+        (*handle)->collect();
+      },
+      nullptr, &object_));
   static_cast<void>(owner.release());
 }
 
@@ -52,26 +57,14 @@ std::shared_ptr<Handle> Handle::find_or_create(Environment& env, const TypeInfo&
     }
   }
   auto handle = std::make_shared<Handle>(env, type, pointer, serial);
-  wrap(
-      env, type, handle,
-      [](napi_env, void* data, void*) {
-        const std::unique_ptr<std::shared_ptr<Handle>> owner(static_cast<std::shared_ptr<Handle>*>(data));
-        (*owner)->collect();
-      },
-      &handle->object_);
+  handle->wrap();
   env.handles[pointer] = handle;
   return handle;
 }
 
 napi_value Handle::create_dead(Environment& env, const TypeInfo& type) {
   auto handle = std::make_shared<Handle>(env, type, nullptr, 0);
-  wrap(
-      env, type, handle,
-      [](napi_env, void* data, void*) {
-        const std::unique_ptr<std::shared_ptr<Handle>> owner(static_cast<std::shared_ptr<Handle>*>(data));
-        (*owner)->collect();
-      },
-      &handle->object_);
+  handle->wrap();
   return handle->object();
 }
 

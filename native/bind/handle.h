@@ -79,6 +79,8 @@ class Handle : public std::enable_shared_from_this<Handle> {
  private:
   friend class Environment;
 
+  // Makes the JavaScript object.
+  void wrap();
   void die() noexcept;
   void collect() noexcept;
   void settle_claims() noexcept;

@@ -5,12 +5,14 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import net from 'node:net'
+import { join } from 'node:path'
 import { setImmediate, setTimeout } from 'node:timers/promises'
 import type tls from 'node:tls'
 import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
+import { getSystemErrorName, promisify } from 'node:util'
 import * as libssl from 'openssl-session/libssl'
 import { engine } from '#engine'
+import { credentials, readCredential } from '../support/credentials.js'
 import { Rig } from './rig.js'
 
 const protocols: tls.SecureVersion[] = ['TLSv1.2', 'TLSv1.3']
@@ -167,6 +169,55 @@ describe('The engine', () => {
     await Promise.all(gone)
   })
 
+  it('listens on a Unix socket, and on a descriptor that somebody else has bound', async () => {
+    const path = join(credentials().folder, 'engine.sock')
+    rig.echo().listen({}, engine.bindPath(path))
+    ;(await rig.connected({ path })).destroy()
+    await once(rig, 'closed')
+    assert.equal(getSystemErrorName(engine.bindPath(path)), 'EADDRINUSE')
+    assert.equal(getSystemErrorName(engine.bindPath('x'.repeat(200))), 'ENAMETOOLONG')
+    await rig.closeListener()
+
+    const bound = engine.bindTcp('::1', 0, 1, 1)
+    const port = engine.descriptorAddress(bound)?.port ?? assert.fail('no port')
+    const taken = engine.takeDescriptor(bound)
+    engine.closeDescriptor(bound)
+    rig.listen({}, taken)
+    const established = once(rig, 'established')
+    const socket = await rig.connected({ host: '::1', port })
+    const [connection] = (await established) as [number]
+    assert.deepEqual(engine.localAddress(connection), { address: '::1', family: 'IPv6', port })
+    assert.equal(engine.setNoDelay(connection, 1), 0)
+    assert.equal(engine.setKeepAlive(connection, 1, 60), 0)
+    socket.destroy()
+    await once(rig, 'closed')
+    assert.equal(getSystemErrorName(engine.setNoDelay(connection, 1)), 'EBADF')
+    assert.equal(getSystemErrorName(engine.takeDescriptor(1_000_000)), 'EBADF')
+  })
+
+  it('treats connections as its settings say, and takes another context for those to come', async () => {
+    rig.echo().listen({ verifyMode: libssl.SSL_VERIFY_PEER, options: libssl.SSL_OP_NO_TLSv1_3, noDelay: 1 })
+    const established = once(rig, 'established')
+    const first = await rig.connected({ cert: readCredential('certFile'), key: readCredential('keyFile') })
+    const ssl = engine.ssl(((await established) as [number])[0]) ?? assert.fail('no handle')
+    assert.equal(first.getProtocol(), 'TLSv1.2')
+    // Judged by nobody but recorded: the certificate is signed by itself.
+    assert.equal(libssl.SSL_get_verify_result(ssl), libssl.X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT)
+    const other = libssl.SSL_CTX_new(libssl.TLS_server_method()) ?? assert.fail('no context')
+    rig.useContext(other)
+    const refused = rig.connect()
+    refused.on('error', () => {})
+    const [failed] = await Promise.all([once(rig, 'failed'), closed(refused)])
+    assert.equal(failed[1], false)
+    first.write('still here')
+    const [answer] = (await once(first, 'data')) as [Buffer]
+    assert.equal(answer.toString(), 'still here')
+    first.destroy()
+    await once(rig, 'closed')
+    await rig.closeListener()
+    libssl.SSL_CTX_free(other)
+  })
+
   it('serves many clients at once, some of which leave in the middle', async () => {
     cacheIn(rig.ctx, 1)
     rig.echo().listen({ lookupTimeout: 5000 })
@@ -195,7 +246,7 @@ describe('The engine', () => {
       const mocha = fileURLToPath(new URL('../../../node_modules/mocha/bin/mocha.js', import.meta.url))
       const env = { ...process.env, OPENSSL_SESSION_ASYNC: '0' }
       const { stdout } = await promisify(execFile)(process.execPath, [mocha, fileURLToPath(import.meta.url)], { env })
-      assert.match(stdout, /^ *11 passing/m)
+      assert.match(stdout, /^ *13 passing/m)
     })
   }
 })

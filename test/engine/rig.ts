@@ -30,8 +30,7 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     engine.keepAlive(1)
   }
 
-  listen(settings: EngineSettings = {}): this {
-    const fd = engine.bindTcp('127.0.0.1', 0, 0, 0)
+  listen(settings: EngineSettings = {}, fd = engine.bindTcp('127.0.0.1', 0, 0, 0)): this {
     if (fd < 0 || engine.listenOn(fd, 511) !== 0) throw new Error(`cannot listen: ${fd}`)
     this.port = engine.descriptorAddress(fd)?.port ?? 0
     this.#listener = engine.listen(fd, this.ctx, settings)
@@ -72,6 +71,11 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     const socket = this.connect(options)
     await once(socket, 'secureConnect')
     return socket
+  }
+
+  /** Other credentials for connections to come. */
+  useContext(ctx: libssl.SSL_CTX): void {
+    engine.setContext(this.#listener, ctx)
   }
 
   async closeListener(): Promise<void> {
