@@ -108,7 +108,7 @@ export function connect(...args: unknown[]): TLSSocket {
   let socket: TLSSocket
   try {
     const allowHalfOpen = options.allowHalfOpen ?? (options.socket ? options.socket.allowHalfOpen : false)
-    socket = new TLSSocket(transport, { ...options, allowHalfOpen, isServer: false }, makeOwner(options))
+    socket = new TLSSocket(transport, { ...options, allowHalfOpen, isServer: false }, { owner: makeOwner(options) })
     if (options.servername && net.isIP(options.servername) === 0) socket.setServername(options.servername)
   } catch (error) {
     if (options.socket === undefined) transport.destroy()

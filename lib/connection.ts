@@ -17,6 +17,10 @@ export interface ConnectionEvents {
   lost(error: Error | null): void
   /** Bytes have moved. */
   active(): void
+  /** libssl's callbacks are about to mention the connection under this handle. */
+  met(ssl: libssl.SSL): void
+  /** The answer to a lookup was not there in time: it counts as a miss. */
+  lookupLate(id: Buffer): void
   /** A callback of the application has answered with something that libssl refuses. The handshake goes on. */
   refused(error: unknown): void
 }
@@ -42,6 +46,8 @@ export interface Connection {
   /** The handle, for getters; null once the connection is gone. */
   readonly ssl: libssl.SSL | null
   readonly endpoint: Endpoint
+  /** Whether the home itself ends lookups that take too long. */
+  readonly limitsLookups: boolean
   /** Begins the handshake. */
   start(): void
   /** The reader has room again. */

@@ -63,8 +63,8 @@ export class ExternalSessions {
 
   /** Looks a session up; one of TLS 1.3 is gone from the store then, since it is to be used once. */
   find(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
-    const once = socket.handle !== null && libssl.SSL_version(socket.handle) === libssl.TLS1_3_VERSION
-    const operation = once && this.#store.take ? 'take' : 'get'
+    const once = isTls13(socket)
+    const operation = this.#takes(socket) ? 'take' : 'get'
     const answer = (bytes: Buffer | null | undefined): libssl.SSL_SESSION | null => {
       if (bytes === null || bytes === undefined) return null
       if (once && operation === 'get') this.#delete(id)
@@ -86,11 +86,29 @@ export class ExternalSessions {
     }
     try {
       const found = operation === 'take' ? this.#store.take?.(id) : this.#store.get(id)
-      if (isPromise(found)) return this.#inTime(found).then(answer).catch(miss)
+      if (isPromise(found)) {
+        const inTime = socket._limitsLookups ? found : this.#inTime(found)
+        return Promise.resolve(inTime).then(answer).catch(miss)
+      }
       return answer(found)
     } catch (error) {
       return miss(error)
     }
+  }
+
+  /** Reports that a look-up which somebody else timed was not answered in time. */
+  late(socket: TLSSocket, id: Buffer): void {
+    const operation = this.#takes(socket) ? 'take' : 'get'
+    this.#failed(storeError(operation, id, this.#lateError()))
+  }
+
+  /** Sessions of TLS 1.3 are used once. */
+  #takes(socket: TLSSocket): boolean {
+    return this.#store.take !== undefined && isTls13(socket)
+  }
+
+  #lateError(): Error {
+    return codedError('ERR_LOOKUP_TIMEOUT', `No answer within ${this.#limit} ms`)
   }
 
   #delete(id: Buffer): void {
@@ -110,7 +128,7 @@ export class ExternalSessions {
 
   #inTime<T>(answer: PromiseLike<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const late = (): void => reject(codedError('ERR_LOOKUP_TIMEOUT', `No answer within ${this.#limit} ms`))
+      const late = (): void => reject(this.#lateError())
       const timer = setTimeout(late, this.#limit)
       const settle = <A>(how: (value: A) => void): ((value: A) => void) => {
         return (value) => {
@@ -121,6 +139,10 @@ export class ExternalSessions {
       answer.then(settle(resolve), settle(reject))
     })
   }
+}
+
+function isTls13(socket: TLSSocket): boolean {
+  return socket.handle !== null && libssl.SSL_version(socket.handle) === libssl.TLS1_3_VERSION
 }
 
 function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {

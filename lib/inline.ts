@@ -38,6 +38,7 @@ function memoryBio(): libssl.BIO {
  * call back into this object; that only asks the loop for another turn, so libssl is never entered twice.
  */
 export class InlineConnection implements Connection {
+  readonly limitsLookups = false
   #ssl: libssl.SSL | null
   readonly #rbio: libssl.BIO
   readonly #wbio: libssl.BIO
@@ -74,9 +75,10 @@ export class InlineConnection implements Connection {
   #congested = false
   #holds = 0
   #atClose = { politely: false, done: (): void => {} }
+  readonly #handshakeTimer: NodeJS.Timeout | null = null
 
-  /** Takes over the caller's reference to `ssl`. */
-  constructor(ssl: libssl.SSL, transport: Duplex, events: ConnectionEvents) {
+  /** Takes over the caller's reference to `ssl`. `handshakeTimeout` is in milliseconds, 0 for ever. */
+  constructor(ssl: libssl.SSL, transport: Duplex, events: ConnectionEvents, handshakeTimeout: number) {
     this.#ssl = ssl
     this.#transport = transport
     this.#events = events
@@ -91,6 +93,10 @@ export class InlineConnection implements Connection {
     transport.on('close', this.#onClose)
     transport.on('drain', this.#onDrain)
     transport.pause()
+    if (handshakeTimeout > 0) {
+      const late = (): void => events.failed(codedError('ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout'))
+      this.#handshakeTimer = setTimeout(late, handshakeTimeout).unref()
+    }
   }
 
   get ssl(): libssl.SSL | null {
@@ -137,6 +143,7 @@ export class InlineConnection implements Connection {
 
   destroy(politely: boolean, done: () => void): void {
     this.#destroyed = true
+    this.#endTimer()
     this.#atClose = { politely, done }
     if (!this.#running) this.#close()
     const write = this.#writeDone
@@ -223,6 +230,7 @@ export class InlineConnection implements Connection {
       return
     }
     this.#established = true
+    this.#endTimer()
     this.#flush()
     this.#events.established()
   }
@@ -370,6 +378,10 @@ export class InlineConnection implements Connection {
       this.#paused = false
       this.#run()
     })
+  }
+
+  #endTimer(): void {
+    if (this.#handshakeTimer !== null) clearTimeout(this.#handshakeTimer)
   }
 
   #tellEnd(): void {

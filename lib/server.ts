@@ -8,13 +8,16 @@ import type { Duplex } from 'node:stream'
 import { type ALPNProtocols, alpnWire } from './alpn.js'
 import { byCallback } from './callback.js'
 import { createSecureContext, SecureContext, type SecureContextOptions } from './context.js'
+import { EngineConnection, systemError } from './engine/connection.js'
+import { EngineListener, type InnerHandle, type ListenerOwner } from './engine/listener.js'
 import { codedError, connectionReset, invalidType, outOfRange } from './errors.js'
 import type { AnyListener } from './events.js'
 import { ExternalSessions, restore, type SessionStoreError, storeError } from './external.js'
+import { threadsOf } from './home.js'
 import * as libssl from './libssl.js'
 import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
 import { NamedContexts, type SNICallback } from './sni.js'
-import { TLSSocket } from './socket.js'
+import { TLSSocket, type TLSSocketOptions } from './socket.js'
 import type { SessionStore } from './stores/store.js'
 
 /** Options of a {@link Server}: those of a context, of net.Server, and these. */
@@ -37,8 +40,22 @@ export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
    * @see SSL_CTX_sess_set_get_cb(3)
    */
   sessionStore?: SessionStore | undefined
-  /** Milliseconds after which a look-up in the store counts as a miss, by default 2000. */
+  /**
+   * Milliseconds after which a look-up counts as a miss, by default 2000. On the engine's threads it holds for every kind of look-up, and whatever
+   * JavaScript is doing; with `threads: 0` for those in the store.
+   */
   lookupTimeout?: number | undefined
+  /**
+   * How many threads of the engine work for this server at most; by default as many as the machine can run at once. They do handshakes, records and
+   * the sockets' input and output. 0 keeps all of that on the JavaScript thread.
+   */
+  threads?: number | undefined
+}
+
+/** Options of {@link Server.listen}. */
+export interface ListenOptions extends net.ListenOptions {
+  /** Lets several sockets listen on the same port, in this process and in others; the kernel divides connections among them. @see socket(7) */
+  reusePort?: boolean | undefined
 }
 
 /** Events of a {@link Server}. */
@@ -55,8 +72,13 @@ export type ServerEvents = {
   resumeSession: [id: Buffer, callback: (error: Error | null, session?: Uint8Array | null) => void]
   /** The session store failed. It cost no handshake: a look-up counts as a miss. */
   sessionStoreError: [error: SessionStoreError]
-  /** A transport to run TLS over; emit it to hand one in. */
+  /**
+   * A connection has come, and its handshake has not begun: with `threads: 0` its transport, on the engine its `TLSSocket`. Emit it to hand in a transport to
+   * run TLS over; the engine takes a `net.Socket`'s descriptor over, and the `net.Socket` closes together with the connection.
+   */
   connection: [transport: Duplex]
+  /** Accepting has failed, for want of file descriptors in most cases. It is tried again; without a listener a warning is emitted. */
+  acceptError: [error: NodeJS.ErrnoException]
   listening: []
   close: []
   error: [error: Error]
@@ -89,6 +111,35 @@ function optionsOf(options: ServerOptions | undefined | null): ServerOptions {
   return options
 }
 
+/** What net.Server has for its subclasses; not public, but the same in every Node that this package runs on. */
+interface NetServerInternals {
+  _handle: (InnerHandle & { ref?(): void }) | EngineListener | null
+  _listen2(
+    address: string | null,
+    port: number,
+    addressType: number,
+    backlog: number,
+    fd: number | undefined,
+    flags: number | undefined,
+  ): void
+  _emitCloseIfDrained(): void
+}
+
+const netServer = net.Server.prototype as unknown as NetServerInternals
+
+interface NetServerOptions {
+  noDelay?: boolean
+  keepAlive?: boolean
+  /** Seconds. */
+  keepAliveInitialDelay?: number
+}
+
+/** libuv's flag for sockets that take IPv6 only. */
+const v6OnlyFlag = 1
+
+/** Events whose listeners change how the engine treats connections. */
+const treatments = new Set<string | symbol>(['newSession', 'resumeSession', 'keylog', 'connection'])
+
 // Merged so that `on` and its like are typed per event.
 export interface Server {
   addListener<E extends keyof ServerEvents>(event: E, listener: (...args: ServerEvents[E]) => void): this
@@ -120,6 +171,14 @@ export class Server extends net.Server {
   readonly #sessions: ExternalSessions | null
   readonly #pauseOnConnect: boolean
   readonly #owner: ConnectionOwner
+  readonly #threads: number
+  readonly #lookupTimeout: number
+  /** What the engine listens with, and what it has listened with as long as connections from there are open. */
+  readonly #listeners = new Set<EngineListener>()
+  /** Connections that the engine has accepted and JavaScript has heard of. */
+  readonly #accepted = new Set<TLSSocket>()
+  #maxConnections: number | undefined
+  #reusePort = false
   /** The ids that connections wait for. */
   readonly #awaited = new WeakMap<TLSSocket, Buffer>()
   #settings: ServerOptions
@@ -141,14 +200,30 @@ export class Server extends net.Server {
     }
     this.#sniCallback = options.SNICallback
     this.#pauseOnConnect = options.pauseOnConnect === true
-    const limit = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
+    this.#threads = threadsOf(options.threads)
+    this.#lookupTimeout = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
     this.#sessions = options.sessionStore
-      ? new ExternalSessions(options.sessionStore, limit, (error) => this.#reportStore(error))
+      ? new ExternalSessions(options.sessionStore, this.#lookupTimeout, (error) => this.#reportStore(error))
       : null
     this.#owner = this.#makeOwner()
     this.#settings = options
     this.#context = this.#makeContext(options)
     this.on('connection', this.#accept)
+    // net.Server has it as a plain property.
+    Object.defineProperty(this, 'maxConnections', {
+      get: () => this.#maxConnections,
+      set: (limit: number | undefined) => {
+        this.#maxConnections = limit
+        for (const one of this.#listeners) one.limit(limit)
+      },
+      enumerable: true,
+    })
+    if (this.#threads > 0) {
+      const changed = (event: string | symbol): void => {
+        if (treatments.has(event)) process.nextTick(() => this.#reconfigure())
+      }
+      this.on('newListener', changed).on('removeListener', changed)
+    }
     if (listener !== undefined) this.on('secureConnection', listener)
   }
 
@@ -169,6 +244,7 @@ export class Server extends net.Server {
     settings.ticketKeys ??= ticketKeys
     this.#context = this.#makeContext(settings)
     this.#settings = settings
+    this.#reconfigure()
   }
 
   /**
@@ -179,6 +255,7 @@ export class Server extends net.Server {
     if (!servername)
       throw codedError('ERR_TLS_REQUIRED_SERVER_NAME', '"servername" is required parameter for Server.addContext')
     this.#names.add(servername, context instanceof SecureContext ? context : createSecureContext(context))
+    this.#reconfigure()
   }
 
   /** The 80 bytes that seal stateless tickets, for another server's `setTicketKeys`. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
@@ -189,6 +266,65 @@ export class Server extends net.Server {
   /** Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
   setTicketKeys(keys: Uint8Array): void {
     this.#context.setTicketKeys(keys)
+  }
+
+  /**
+   * Begins to listen, with everything that net.Server takes; on the engine `reusePort` works in every version of Node.
+   * @see listen(2)
+   */
+  override listen(port?: number, hostname?: string, backlog?: number, listener?: () => void): this
+  override listen(port?: number, hostname?: string, listener?: () => void): this
+  override listen(port?: number, backlog?: number, listener?: () => void): this
+  override listen(port?: number, listener?: () => void): this
+  override listen(path: string, backlog?: number, listener?: () => void): this
+  override listen(path: string, listener?: () => void): this
+  override listen(options: ListenOptions, listener?: () => void): this
+  override listen(handle: unknown, backlog?: number, listener?: () => void): this
+  override listen(handle: unknown, listener?: () => void): this
+  override listen(...args: unknown[]): this {
+    const [options] = args as [{ reusePort?: unknown; exclusive?: boolean } | null | undefined]
+    this.#reusePort = typeof options === 'object' && options?.reusePort === true
+    if (this.#reusePort && this.#threads > 0) args[0] = { ...options, reusePort: false, exclusive: true }
+    return super.listen(...(args as Parameters<net.Server['listen']>))
+  }
+
+  /** @internal Where net.Server has arrived with all arguments looked at and looked up: the engine listens in its place. */
+  _listen2(
+    address: string | null,
+    port: number,
+    addressType: number,
+    backlog: number,
+    fd: number | undefined,
+    flags: number | undefined,
+  ): void {
+    const self = this as unknown as NetServerInternals
+    const inner = self._handle as InnerHandle | null
+    // A handle without a descriptor is the cluster's: connections come from the primary process, as net.Sockets.
+    if (this.#threads > 0 && (inner === null || (inner.fd ?? -1) >= 0)) {
+      const v6Only = ((flags ?? 0) & v6OnlyFlag) !== 0
+      const given = typeof fd === 'number' && fd >= 0 ? fd : undefined
+      const target = { address: address || null, port, fd: given, v6Only, reusePort: this.#reusePort, inner }
+      self._handle = new EngineListener(target, this.#threads, this.#maxConnections, this.#listenerOwner)
+    }
+    netServer._listen2.call(this, address, port, addressType, backlog, fd, flags)
+  }
+
+  /** @internal */
+  _emitCloseIfDrained(): void {
+    if (this.#listeners.size === 0) netServer._emitCloseIfDrained.call(this)
+  }
+
+  /** Asks for the number of open connections, handshakes included. */
+  override getConnections(callback: (error: Error | null, count: number) => void): this {
+    let open = 0
+    for (const listener of this.#listeners) open += listener.counts.open
+    return super.getConnections((error, count) => callback(error, count + open))
+  }
+
+  /** Ends every connection that this server has accepted, those in the middle of a handshake too. */
+  closeAllConnections(): void {
+    for (const socket of this.#accepted) socket.destroy()
+    for (const listener of this.#listeners) listener.closeConnections()
   }
 
   override [EventEmitter.captureRejectionSymbol](error: Error, event: string | symbol, ...args: unknown[]): void {
@@ -216,22 +352,60 @@ export class Server extends net.Server {
     return context
   }
 
+  /** What every socket of this server is made with. */
+  #socketOptions(context: SecureContext): TLSSocketOptions {
+    return {
+      isServer: true,
+      server: this,
+      secureContext: context,
+      requestCert: this.requestCert,
+      rejectUnauthorized: this.rejectUnauthorized,
+      ALPNProtocols: this.#alpn,
+      SNICallback: this.#chooser,
+      handshakeTimeout: this.#handshakeTimeout,
+      threads: this.#threads,
+    }
+  }
+
+  get #chooser(): SNICallback | undefined {
+    return this.#sniCallback ?? (this.#names.size > 0 ? this.#chooseByName : undefined)
+  }
+
   #accept = (transport: Duplex): void => {
-    const socket = new TLSSocket(
-      transport,
-      {
-        isServer: true,
-        server: this,
-        secureContext: this.#context,
-        requestCert: this.requestCert,
-        rejectUnauthorized: this.rejectUnauthorized,
-        ALPNProtocols: this.#alpn,
-        SNICallback: this.#sniCallback ?? (this.#names.size > 0 ? this.#chooseByName : undefined),
-        handshakeTimeout: this.#handshakeTimeout,
-      },
-      this.#owner,
-    )
+    // The engine's own are announced, not handed in.
+    if (transport instanceof TLSSocket && this.#accepted.has(transport)) return
+    const socket = new TLSSocket(transport, this.#socketOptions(this.#context), {
+      owner: this.#owner,
+      lookupTimeout: this.#lookupTimeout,
+      holdsSessions: this.listenerCount('newSession') > 0,
+    })
     this.#offerEvents(socket)
+    this.#prepare(socket)
+  }
+
+  /** A connection of the engine's that is heard of for the first time. */
+  #introduce(id: number, context: SecureContext): EngineConnection {
+    const options = this.#socketOptions(context)
+    const { allowHalfOpen, highWaterMark } = this as unknown as { allowHalfOpen: boolean; highWaterMark?: number }
+    if (highWaterMark !== undefined) options.highWaterMark = highWaterMark
+    let connection: EngineConnection | undefined
+    const socket = new TLSSocket({ allowHalfOpen }, options, {
+      owner: this.#owner,
+      join: (events) => {
+        connection = EngineConnection.accepted(id, events)
+        return connection
+      },
+    })
+    this.#accepted.add(socket)
+    socket.once('close', () => {
+      this.#accepted.delete(socket)
+    })
+    this.#prepare(socket)
+    if (this.listenerCount('connection') > 1) this.emit('connection', socket)
+    return connection as EngineConnection
+  }
+
+  #prepare(socket: TLSSocket): void {
     // Until the application has the socket, its errors are the server's 'tlsClientError'.
     socket.on('error', ignoreError)
     socket.once('secure', () => this.#onSecure(socket))
@@ -247,6 +421,61 @@ export class Server extends net.Server {
     this.#context._want('getSession')
     // Sessions in stateless tickets never ask anybody.
     if (socket.handle !== null) libssl.SSL_set_options(socket.handle, libssl.SSL_OP_NO_TICKET)
+  }
+
+  readonly #listenerOwner: ListenerOwner = {
+    profile: () => {
+      const context = this.#context
+      const resumes = this.listenerCount('resumeSession') > 0
+      const creates = this.listenerCount('newSession') > 0
+      if (resumes || creates) context._want('newSession')
+      if (resumes) context._want('getSession')
+      if (this.listenerCount('keylog') > 0) context._want('keylog')
+      if (this.#chooser !== undefined) context._want('certificate')
+      if (this.#alpn !== undefined) context._selectAlpn(this.#alpn)
+      if (this.requestCert) context._prepareToVerify()
+      const required = this.rejectUnauthorized ? libssl.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0
+      const { noDelay, keepAlive, keepAliveInitialDelay } = this as unknown as NetServerOptions
+      const settings = {
+        threads: this.#threads,
+        handshakeTimeout: this.#handshakeTimeout,
+        lookupTimeout: Math.max(1, this.#lookupTimeout),
+        verifyMode: this.requestCert ? libssl.SSL_VERIFY_PEER | required : libssl.SSL_VERIFY_NONE,
+        // Sessions in stateless tickets never ask anybody.
+        options: resumes ? libssl.SSL_OP_NO_TICKET : 0,
+        noDelay: noDelay ? 1 : 0,
+        keepAlive: keepAlive ? 1 : 0,
+        keepAliveDelay: keepAliveInitialDelay ?? 0,
+        announce: this.listenerCount('connection') > 1 ? 1 : 0,
+        holdSessions: creates ? 1 : 0,
+      }
+      return { ctx: context.handle, settings, introduce: (id) => this.#introduce(id, context) }
+    },
+    opened: (listener) => this.#listeners.add(listener),
+    acceptFailed: (errno) => {
+      const error = systemError(errno, 'accept')
+      if (this.listenerCount('acceptError') > 0) this.emit('acceptError', error)
+      else process.emitWarning(error)
+    },
+    dropped: ({ local, remote }) => {
+      this.emit('drop', {
+        localAddress: local?.address,
+        localPort: local?.port,
+        localFamily: local?.family,
+        remoteAddress: remote?.address,
+        remotePort: remote?.port,
+        remoteFamily: remote?.family,
+      } as net.DropArgument)
+    },
+    drained: (listener) => {
+      this.#listeners.delete(listener)
+      this._emitCloseIfDrained()
+    },
+  }
+
+  /** Connections to come are treated as things are now. */
+  #reconfigure(): void {
+    for (const listener of this.#listeners) listener.configure()
   }
 
   #chooseByName: SNICallback = (servername, callback) => callback(null, this.#names.find(servername))
@@ -280,6 +509,15 @@ export class Server extends net.Server {
         const id = this.#awaited.get(socket)
         if (id === undefined) return false
         this.#reportStore(storeError('get', id, error))
+        return true
+      },
+      lookupLate: (socket, id) => {
+        if (this.#sessions !== null && this.#awaited.has(socket)) {
+          this.#sessions.late(socket, id)
+          return true
+        }
+        if (this.#context.getSessionCallback !== null || this.listenerCount('resumeSession') === 0) return false
+        this.#reportStore(storeError('resumeSession', id, codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time')))
         return true
       },
       chooseContext: (socket) => socket._chooseContext(),

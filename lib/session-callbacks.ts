@@ -2,6 +2,7 @@
 // connection an SSL belongs to. Calling them is context.ts's business.
 
 import type { SecureContext } from './context.js'
+import { introduce } from './engine/dispatch.js'
 import type * as libssl from './libssl.js'
 import type { Session } from './session.js'
 import type { TLSSocket } from './socket.js'
@@ -42,6 +43,8 @@ export interface ConnectionOwner {
   findSession?(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer
   /** What `findSession` answered later is not accepted by libssl: the look-up is a miss. True when the owner has reported that. */
   lookupRefused?(socket: TLSSocket, error: unknown): boolean
+  /** What `findSession` promised was not there in time: the look-up is a miss. True when the owner has reported that. */
+  lookupLate?(socket: TLSSocket, id: Buffer): boolean
   /** Certificates are about to be chosen (SNI). False fails the handshake. Neither throws nor rejects. */
   chooseContext?(socket: TLSSocket): boolean | Promise<boolean>
   /** The connection is going down before its handshake was complete and accepted; the transport is still there to be asked. */
@@ -66,5 +69,9 @@ export function registerConnection(ssl: libssl.SSL, socket: TLSSocket, owner: Co
 
 /** The connection around `ssl`; undefined for one that the application made itself. */
 export function connectionOf(ssl: libssl.SSL): RegisteredConnection | undefined {
+  const known = connections.get(ssl)
+  if (known !== undefined) return known
+  // A connection that the engine has accepted is first met here.
+  introduce(ssl)
   return connections.get(ssl)
 }

@@ -12,7 +12,7 @@ import { SecureContext, type SecureContextOptions } from './context.js'
 import { EndpointStream } from './endpoint.js'
 import { codedError, connectionReset, invalidType, opensslError, outOfRange, verifyError } from './errors.js'
 import type { AnyListener } from './events.js'
-import { InlineConnection } from './inline.js'
+import { openConnection } from './home.js'
 import * as libssl from './libssl.js'
 import { refuseAbsent } from './protocol.js'
 import type { Server } from './server.js'
@@ -46,6 +46,27 @@ export interface TLSSocketOptions extends SecureContextOptions {
   highWaterMark?: number | undefined
   /** Destroys the socket when aborted. */
   signal?: AbortSignal | undefined
+  /**
+   * Threads of the engine that may work for this connection, if it runs over a TCP or Unix socket; by default as many as the machine can run at once.
+   * 0 keeps handshake and records on the JavaScript thread.
+   */
+  threads?: number | undefined
+}
+
+/** What a Server or a client adds to the options of its sockets. */
+export interface SocketRole {
+  owner: ConnectionOwner
+  /** A connection that is under way already, instead of one over the transport. */
+  join?: (events: ConnectionEvents) => Connection
+  /** Milliseconds after which a home that can end lookups ends them. */
+  lookupTimeout?: number
+  /** Whether what follows a new session may have to wait. */
+  holdsSessions?: boolean
+}
+
+/** In place of the transport, where there is a connection to join. */
+export interface Joined {
+  readonly allowHalfOpen: boolean
 }
 
 /** Events of a {@link TLSSocket}. */
@@ -123,27 +144,42 @@ export class TLSSocket extends EndpointStream {
   #newSessionsPending = 0
   #failure: Error | null = null
   #sessions: Buffer[] = []
-  #handshakeTimer: NodeJS.Timeout | null = null
 
   /** Throws when an option cannot be used. */
-  constructor(transport: Duplex, options: TLSSocketOptions = {}, owner: ConnectionOwner = socketOwner) {
-    if (!isDuplex(transport)) throw invalidType('socket', 'a stream.Duplex', transport)
+  constructor(transport: Duplex, options?: TLSSocketOptions)
+  /** @internal */
+  constructor(transport: Duplex | Joined, options: TLSSocketOptions, role: SocketRole)
+  constructor(transport: Duplex | Joined, options: TLSSocketOptions = {}, role: SocketRole = { owner: socketOwner }) {
+    if (role.join === undefined && !isDuplex(transport)) throw invalidType('socket', 'a stream.Duplex', transport)
     super({
       allowHalfOpen: options.allowHalfOpen ?? transport.allowHalfOpen,
       // 'close' says whether there was an error, as net.Socket's does.
       emitClose: false,
       ...(options.highWaterMark === undefined ? {} : { highWaterMark: options.highWaterMark }),
     })
-    refuseAbsent(options)
     this.#isServer = options.isServer === true
-    this.#owner = owner
+    this.#owner = role.owner
     this.server = options.server
     this.#sniCallback = options.SNICallback
     this.#ownsContext = options.secureContext === undefined
-    this.#context = options.secureContext ?? new SecureContext(options)
-    if (!(this.#context instanceof SecureContext))
-      throw codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
     if (options.ALPNProtocols !== undefined) this.#alpn = alpnWire(options.ALPNProtocols)
+    if (role.join !== undefined) {
+      this.#context = options.secureContext as SecureContext
+      this.#connection = role.join(this.#events())
+    } else {
+      refuseAbsent(options)
+      this.#context = options.secureContext ?? new SecureContext(options)
+      if (!(this.#context instanceof SecureContext))
+        throw codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
+      this.#connection = this.#over(transport as Duplex, options, role)
+    }
+    this.on('newListener', this.#onNewListener)
+    if (options.signal) addAbortSignal(options.signal, this)
+    if (role.join !== undefined) process.nextTick(() => this.read(0))
+    else this.#startWith(transport as Duplex)
+  }
+
+  #over(transport: Duplex, options: TLSSocketOptions, role: SocketRole): Connection {
     // SSL_new copies this callback, unlike the others.
     if (this.#sniCallback !== undefined) this.#context._want('certificate')
     libssl.ERR_clear_error()
@@ -152,20 +188,18 @@ export class TLSSocket extends EndpointStream {
     try {
       if (this.#isServer) this.#beServer(ssl, options)
       else this.#beClient(ssl, options)
+      registerConnection(ssl, this, this.#owner)
+      return openConnection(ssl, transport, this.#events(), {
+        threads: options.threads,
+        handshakeTimeout: options.handshakeTimeout,
+        lookupTimeout: role.lookupTimeout,
+        holdsSessions: role.holdsSessions,
+      })
     } catch (error) {
       libssl.SSL_free(ssl)
       if (this.#ownsContext) this.#context.free()
       throw error
     }
-    registerConnection(ssl, this, owner)
-    this.#connection = new InlineConnection(ssl, transport, this.#events())
-    this.on('newListener', this.#onNewListener)
-    if (options.signal) addAbortSignal(options.signal, this)
-    if (options.handshakeTimeout) {
-      const expired = (): void => void this.destroy(codedError('ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout'))
-      this.#handshakeTimer = setTimeout(expired, options.handshakeTimeout).unref()
-    }
-    this.#startWith(transport)
   }
 
   #beServer(ssl: libssl.SSL, options: TLSSocketOptions): void {
@@ -231,6 +265,11 @@ export class TLSSocket extends EndpointStream {
       failed: (error) => this.destroy(this.#failure ?? error),
       lost: (error) => this.destroy(error ?? (this.#established ? undefined : this.#disconnected())),
       active: () => this._moved(),
+      met: (ssl) => registerConnection(ssl, this, this.#owner),
+      lookupLate: (id) => {
+        if (this.#owner.lookupLate?.(this, id) === true) return
+        this.#context._report('getSessionCallback', codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time'), this)
+      },
       refused: (error) => {
         if (this.#owner.lookupRefused?.(this, error) !== true) this.#context._report('getSessionCallback', error, this)
       },
@@ -249,7 +288,6 @@ export class TLSSocket extends EndpointStream {
   #finishHandshake(): void {
     const ssl = this.handle
     if (ssl === null) return
-    if (this.#handshakeTimer !== null) clearTimeout(this.#handshakeTimer)
     this.alpnProtocol = libssl.SSL_get0_alpn_selected(ssl).toString('latin1') || false
     this.servername = libssl.SSL_get_servername(ssl, libssl.TLSEXT_NAMETYPE_host_name) ?? false
     this.emit('secure')
@@ -416,7 +454,6 @@ export class TLSSocket extends EndpointStream {
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this._endTimeout()
-    if (this.#handshakeTimer !== null) clearTimeout(this.#handshakeTimer)
     if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
     // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
     // are about to use again.
@@ -429,6 +466,11 @@ export class TLSSocket extends EndpointStream {
   }
 
   // For servers, clients and SNI.
+
+  /** @internal Whether lookups that take too long are ended without anybody's help. */
+  get _limitsLookups(): boolean {
+    return this.#connection.limitsLookups
+  }
 
   /** @internal What is wrong with the peer's certificate; null when nothing is. */
   _verifyError(): (Error & { code: string }) | null {

@@ -44,6 +44,8 @@ class Environment {
   virtual void postpone() noexcept = 0;
   // Called for each handle that a C function is about to be given: locks those that other threads work with.
   virtual void lock(const TypeInfo& type, const void* pointer, Lock& lock) = 0;
+  // Called before a function changes settings of an object: throws when other threads read them.
+  virtual void require_exclusive(const TypeInfo& type, const void* pointer) = 0;
   // Called before the application's last claim on a handle is given back, while its pointer is still good.
   virtual void releasing(Handle& handle) noexcept = 0;
 

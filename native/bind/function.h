@@ -46,6 +46,21 @@ void lock_argument(Environment& env, const Ref<T>& reference, Lock& lock) {
   lock_argument(env, reference.pointer, lock);
 }
 
+// What a setting of an object needs of it: that no other thread is reading it.
+template <class T>
+void require_exclusive(Environment&, const T&) {}
+
+template <class T>
+requires requires { TypeOf<std::remove_const_t<T>>::info(); }
+void require_exclusive(Environment& env, T* const& pointer) {
+  if (pointer != nullptr) env.require_exclusive(TypeOf<std::remove_const_t<T>>::info(), pointer);
+}
+
+template <class T>
+void require_exclusive(Environment& env, const Ref<T>& reference) {
+  require_exclusive(env, reference.pointer);
+}
+
 // An Environment& in front of the parameters is supplied, not converted.
 template <class R, class F, class Holders, size_t... I>
 napi_value invoke_and_convert(Environment& env, F& function, Holders& holders, std::index_sequence<I...>,
@@ -69,7 +84,7 @@ napi_value invoke_and_convert(Environment& env, F& function, Holders& holders, s
   return result;
 }
 
-template <class R, class... Args, class F>
+template <bool Exclusive, class R, class... Args, class F>
 napi_value call_from_js(napi_env raw, napi_callback_info info, F function) {
   return guarded(raw, [&]() -> napi_value {
     Environment& env = Environment::of(raw);
@@ -82,6 +97,7 @@ napi_value call_from_js(napi_env raw, napi_callback_info info, F function) {
       // Braces: converted left to right, so the first wrong argument is the one reported.
       std::tuple<typename FromJs<Args>::Holder...> holders{Argument<Args>::from(env, values.data(), I)...};
       CallScope scope(env);
+      if constexpr (Exclusive) require_exclusive(env, std::get<0>(holders));
       napi_value result = invoke_and_convert<R>(env, function, holders, positions, &env);
       scope.settle();
       return result;
@@ -90,29 +106,42 @@ napi_value call_from_js(napi_env raw, napi_callback_info info, F function) {
   });
 }
 
-template <class R, class... Args, class F>
+template <bool Exclusive, class R, class... Args, class F>
 napi_value dispatch(napi_env env, napi_callback_info info, F function, R (*)(Args...)) {
-  return call_from_js<R, Args...>(env, info, function);
+  return call_from_js<Exclusive, R, Args...>(env, info, function);
 }
 
-template <class R, class... Args, class F>
+template <bool Exclusive, class R, class... Args, class F>
 napi_value dispatch(napi_env env, napi_callback_info info, F function, R (*)(Environment&, Args...)) {
-  return call_from_js<R, Args...>(env, info, function);
+  return call_from_js<Exclusive, R, Args...>(env, info, function);
 }
 
 }  // namespace detail
 
 // A C function whose signature says everything.
-template <auto F>
+template <auto F, bool Exclusive = false>
 constexpr Function define(const char* name) {
-  return {name, [](napi_env env, napi_callback_info info) -> napi_value { return detail::dispatch(env, info, F, F); }};
+  return {name, [](napi_env env, napi_callback_info info) -> napi_value {
+            return detail::dispatch<Exclusive>(env, info, F, F);
+          }};
 }
 
 // A lambda without captures.
-template <class L>
+template <bool Exclusive = false, class L>
 constexpr Function define(const char* name, L) {
-  return {name,
-          [](napi_env env, napi_callback_info info) -> napi_value { return detail::dispatch(env, info, L{}, +L{}); }};
+  return {name, [](napi_env env, napi_callback_info info) -> napi_value {
+            return detail::dispatch<Exclusive>(env, info, L{}, +L{});
+          }};
+}
+
+// Those that change settings of their first argument which other threads, if they work with it, read without a lock.
+template <auto F>
+constexpr Function define_setting(const char* name) {
+  return define<F, true>(name);
+}
+template <class L>
+constexpr Function define_setting(const char* name, L lambda) {
+  return define<true>(name, lambda);
 }
 
 namespace detail {

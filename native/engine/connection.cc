@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <utility>
@@ -25,13 +26,44 @@ constexpr size_t kLowWater = size_t{64} * 1024;
 // How often a parked thread looks whether it is to end.
 constexpr auto kParkedSlice = std::chrono::milliseconds(50);
 
+using BioPointer = std::unique_ptr<BIO, ossl::Deleter<BIO_free>>;
+
+BioPointer memory_bio() {
+  BioPointer bio(BIO_new(BIO_s_mem()));
+  // Empty, it says "later" and not "the end".
+  if (bio) BIO_set_mem_eof_return(bio.get(), -1);
+  return bio;
+}
+
 }  // namespace
 
-Connection::Connection(Engine& engine, Worker& worker, uint64_t id, uint64_t listener,
-                       const ConnectionSettings& settings)
-    : id(id), listener(listener), engine_(engine), worker_(worker), settings_(settings) {}
+Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_ptr<const Profile> profile)
+    : id(id),
+      engine_(engine),
+      worker_(worker),
+      profile_(std::move(profile)),
+      handshake_deadline_(worker, *this),
+      lookup_deadline_(worker, *this) {}
 
 // --- From the environment's thread ----------------------------------------------------------------------------------
+
+void Connection::move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
+                         const binding::Bytes& received) {
+  if (SSL_set_fd(ssl, fd.get()) != 1) throw std::bad_alloc();
+  if (received.size > 0) {
+    BioPointer bio = memory_bio();
+    if (!bio || BIO_write(bio.get(), received.data, static_cast<int>(received.size)) < 0) throw std::bad_alloc();
+    SSL_set0_rbio(ssl, bio.release());
+    has_received_ = true;
+  }
+  prepare(ssl);
+  SSL_up_ref(ssl);
+  ssl_.reset(ssl);
+  fd_ = std::move(fd);
+  handle_ = handle;
+  handle_->begin_loan();
+  session::Connection::of(ssl)->hand_over(shared_from_this());
+}
 
 void Connection::write(std::vector<Chunk> chunks) {
   worker_.post([self = shared_from_this(), chunks = std::move(chunks)]() mutable {
@@ -48,13 +80,13 @@ void Connection::finish() {
   });
 }
 
-void Connection::destroy() {
+void Connection::destroy(bool politely) {
   {
     const std::lock_guard lock(mutex_);
     if (parked_ != nullptr) parked_->answered = true;
   }
   unparked_.notify_all();
-  worker_.post([self = shared_from_this()] { self->close(); });
+  worker_.post([self = shared_from_this(), politely] { self->close(politely); });
 }
 
 void Connection::consumed(size_t bytes) {
@@ -62,6 +94,25 @@ void Connection::consumed(size_t bytes) {
   if (left <= kLowWater && stalled_.exchange(false)) {
     worker_.post([self = shared_from_this()] { self->work(); });
   }
+}
+
+void Connection::hold(bool on) {
+  if (on) {
+    holds_++;
+  } else if (--holds_ == 0) {
+    worker_.post([self = shared_from_this(), told = told_sessions_] {
+      self->released_ = told;
+      self->work();
+    });
+  }
+}
+
+void Connection::told_of_session() noexcept {
+  if (!profile_->settings.hold_sessions) return;
+  told_sessions_++;
+  // As if it had been held until now.
+  holds_++;
+  hold(false);
 }
 
 void Connection::answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessionPointer session) noexcept {
@@ -112,59 +163,86 @@ void Connection::forget() noexcept {
   if (handle_) std::exchange(handle_, nullptr)->end_loan();
 }
 
-// --- From the worker's thread ---------------------------------------------------------------------------------------
+// --- The beginning --------------------------------------------------------------------------------------------------
 
-void Connection::adopt(Descriptor fd, SSL_CTX* ctx) {
-  worker_.move_in(shared_from_this());
-  const int number = fd.get();
+void Connection::accept(Descriptor fd) {
   {
     const std::lock_guard lock(mutex_);
     fd_ = std::move(fd);
     ERR_clear_error();
-    if (!make_ssl(ctx)) {
-      ssl_.reset();
-      fail();
-      return;
-    }
+    if (!make_ssl()) ssl_.reset();
   }
-  if (settings_.no_delay) {
-    const int on = 1;
-    // A Unix socket has no such option and no such delay.
-    setsockopt(number, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  }
-  poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
-  const int error = poll_->init(static_cast<Resident*>(this),
-                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, number); });
-  if (error != 0) {
-    poll_.reset();
+  if (profile_->settings.announce) tell(Told::kAccepted);
+  begin();
+}
+
+bool Connection::make_ssl() {
+  ssl_.reset(SSL_new(profile_->ctx()));
+  if (!ssl_) return false;
+  SSL* const ssl = ssl_.get();
+  const ConnectionSettings& settings = profile_->settings;
+  session::Connection::attach(ssl, shared_from_this());
+  SSL_set_options(ssl, settings.ssl_options);
+  if (settings.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings.verify_mode, ossl::verify_and_continue);
+  SSL_set_accept_state(ssl);
+  if (SSL_set_fd(ssl, fd_.get()) != 1) return false;
+  prepare(ssl);
+  return true;
+}
+
+// What every SSL gets that lives here.
+void Connection::prepare(SSL* ssl) {
+  const auto& state = session::Connection::of(ssl);
+  if (engine_.async() && state->context->has(session::Slot::kGet)) SSL_set_mode(ssl, SSL_MODE_ASYNC);
+  SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  if (!profile_->settings.hold_sessions) return;
+  BioPointer bio = memory_bio();
+  if (!bio) throw std::bad_alloc();
+  SSL_set0_wbio(ssl, bio.release());
+  buffers_output_ = true;
+}
+
+void Connection::begin() {
+  worker_.move_in(shared_from_this());
+  if (!ssl_) {
     fail();
     return;
   }
-  set_deadline(settings_.handshake_timeout);
+  configure_socket();
+  poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
+  const int error =
+      poll_->init(this, [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
+  if (error != 0) {
+    poll_.reset();
+    lose(Told::kReadFailed, -error);
+    return;
+  }
+  handshake_deadline_.set(profile_->settings.handshake_timeout);
   work();
 }
 
-bool Connection::make_ssl(SSL_CTX* ctx) {
-  ssl_.reset(SSL_new(ctx));
-  if (!ssl_) return false;
-  SSL* const ssl = ssl_.get();
-  const auto state = session::Connection::attach(ssl, shared_from_this());
-  if (engine_.async() && state->context->has(session::Slot::kGet)) SSL_set_mode(ssl, SSL_MODE_ASYNC);
-  SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-  SSL_set_options(ssl, settings_.ssl_options);
-  if (settings_.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings_.verify_mode, ossl::verify_and_continue);
-  SSL_set_accept_state(ssl);
-  return SSL_set_fd(ssl, fd_.get()) == 1;
+// A Unix socket has neither of these options, and no need of them.
+void Connection::configure_socket() const {
+  const ConnectionSettings& settings = profile_->settings;
+  const int on = 1;
+  if (settings.no_delay) setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  if (!settings.keep_alive) return;
+  setsockopt(fd_.get(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+  const int delay = settings.keep_alive_delay;
+  if (delay > 0) setsockopt(fd_.get(), IPPROTO_TCP, TCP_KEEPIDLE, &delay, sizeof(delay));
 }
 
+// --- The work -------------------------------------------------------------------------------------------------------
+
 void Connection::work() {
-  if (closed_ || !ssl_) return;
+  if (closed_ || !ssl_ || phase_ == Phase::kBroken) return;
   // Nothing may free this while it works.
   const auto self = shared_from_this();
   wants_write_ = false;
   if (phase_ == Phase::kHandshake) shake_hands();
+  const bool flushed = !buffers_output_ || flush_output(false);
   if (phase_ == Phase::kOpen) {
-    if (write_pending()) say_goodbye();
+    if (flushed && write_pending()) say_goodbye();
     read_available();
   }
   watch();
@@ -172,31 +250,56 @@ void Connection::work() {
 
 int Connection::outcome(int result) {
   if (result > 0) return SSL_ERROR_NONE;
+  errno_ = errno;
   const int reason = SSL_get_error(ssl_.get(), result);
   if (reason == SSL_ERROR_SSL || reason == SSL_ERROR_SYSCALL) {
     while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
   }
+  if (reason == SSL_ERROR_WANT_READ && has_received_) {
+    // All of it is read: from now on it is the socket.
+    has_received_ = false;
+    BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+    if (socket == nullptr) return SSL_ERROR_SYSCALL;
+    SSL_set0_rbio(ssl_.get(), socket);
+  }
   return reason;
 }
 
+bool Connection::paused() const {
+  return phase_ == Phase::kHandshake && session::Connection::of(ssl_.get())->waiting();
+}
+
 void Connection::shake_hands() {
+  if (paused()) return;
   const auto& state = session::Connection::of(ssl_.get());
-  if (state->waiting()) return;
   int reason = SSL_ERROR_NONE;
+  bool received = false;
+  bool reused = false;
+  int version = 0;
   {
     std::unique_lock lock(mutex_);
     step_ = &lock;
-    ERR_clear_error();
-    reason = outcome(SSL_do_handshake(ssl_.get()));
+    do {
+      received = has_received_;
+      errno = 0;
+      ERR_clear_error();
+      reason = outcome(SSL_do_handshake(ssl_.get()));
+    } while (reason == SSL_ERROR_WANT_READ && received && !has_received_);
     // The context that SNI has switched to asks nobody again.
     if (state->certificate && state->certificate->answered) state->certificate.reset();
+    if (reason == SSL_ERROR_NONE) {
+      version = SSL_version(ssl_.get());
+      reused = SSL_session_reused(ssl_.get()) == 1;
+    }
     step_ = nullptr;
   }
+  // Answered already, perhaps by nobody: the deadline is for what is still awaited.
+  lookup_deadline_.clear();
   switch (reason) {
     case SSL_ERROR_NONE:
       phase_ = Phase::kOpen;
-      set_deadline(0);
-      tell(Told::kEstablished);
+      handshake_deadline_.clear();
+      tell(Told::kEstablished, reused ? -version : version);
       return;
     case SSL_ERROR_WANT_READ:
       return;
@@ -204,59 +307,70 @@ void Connection::shake_hands() {
       wants_write_ = true;
       return;
     case SSL_ERROR_WANT_ASYNC:
+      quiet_ = false;
+      lookup_deadline_.set(profile_->settings.lookup_timeout);
+      return;
     case SSL_ERROR_WANT_X509_LOOKUP:
-      // The time of a lookup is its own; what is left of the handshake's begins anew after it.
-      set_deadline(settings_.lookup_timeout);
+      quiet_ = false;
       return;
     case SSL_ERROR_ZERO_RETURN:
+      end();
+      return;
     case SSL_ERROR_SYSCALL:
-      if (errors_.empty()) {
-        ended_ = true;
-        phase_ = Phase::kBroken;
-        tell(Told::kEnded);
+      if (errors_.empty() && errno_ != 0) {
+        lose(Told::kReadFailed, errno_);
         return;
       }
-      [[fallthrough]];
+      if (errors_.empty()) {
+        end();
+        return;
+      }
+      fail();
+      return;
     default:
+      if (!errors_.empty() && ossl::compat::is_unexpected_eof(errors_.front().code)) {
+        errors_.clear();
+        end();
+        return;
+      }
       fail();
   }
 }
 
-void Connection::on_alarm() {
-  alarm_.reset();
-  const auto& state = session::Connection::of(ssl_.get());
-  if (phase_ != Phase::kHandshake) return;
-  if (state->lookup && !state->lookup->answered) {
-    // Too late: a miss. Whatever the answer will be, nobody hears it.
-    state->lookup->answered = true;
-    set_deadline(settings_.handshake_timeout);
-    work();
-    return;
-  }
-  errors_.push_back({});
-  fail();
+// Too late: a miss. Whatever the answer will be, nobody hears it.
+void Connection::lookup_late() {
+  const auto& lookup = session::Connection::of(ssl_.get())->lookup;
+  if (phase_ != Phase::kHandshake || !lookup || lookup->answered) return;
+  tell_late_lookup(lookup->id);
+  lookup->answered = true;
+  work();
 }
 
-void Connection::set_deadline(uint64_t milliseconds) {
-  if (alarm_) {
-    worker_.cancel(*alarm_);
-    alarm_.reset();
-  }
-  if (milliseconds > 0) alarm_ = worker_.set_alarm(milliseconds, this);
+void Connection::handshake_late() {
+  if (phase_ != Phase::kHandshake) return;
+  phase_ = Phase::kBroken;
+  watch();
+  tell_failure(true);
 }
 
 void Connection::park(session::Question& question) noexcept {
   parked_ = &question;
-  const bool limited = settings_.lookup_timeout > 0;
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(settings_.lookup_timeout);
+  const bool limited = profile_->settings.lookup_timeout > 0;
+  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(profile_->settings.lookup_timeout);
   // Nothing else of this thread will wake JavaScript up for the question.
   worker_.mailbox().flush();
-  while (!question.answered && !worker_.stopping() && !(limited && std::chrono::steady_clock::now() >= limit)) {
+  while (!question.answered && !worker_.stopping()) {
+    if (limited && std::chrono::steady_clock::now() >= limit) {
+      tell_late_lookup(static_cast<session::Lookup&>(question).id);
+      break;
+    }
     unparked_.wait_for(*step_, kParkedSlice);
   }
   question.answered = true;
   parked_ = nullptr;
 }
+
+void Connection::negotiated() noexcept { negotiated_++; }
 
 // True when all is written.
 bool Connection::write_pending() {
@@ -306,6 +420,7 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
   {
     std::unique_lock lock(mutex_);
     step_ = &lock;
+    errno = 0;
     ERR_clear_error();
     reason = outcome(SSL_write_ex(ssl_.get(), data, size, &written));
     step_ = nullptr;
@@ -313,6 +428,8 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
   if (reason == SSL_ERROR_NONE) return true;
   if (reason == SSL_ERROR_WANT_WRITE) {
     wants_write_ = true;
+  } else if (reason == SSL_ERROR_SYSCALL && errors_.empty()) {
+    lose(Told::kWriteFailed, errno_ != 0 ? errno_ : EPIPE);
   } else if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_ASYNC) {
     fail();
   }
@@ -329,11 +446,14 @@ void Connection::read_available() {
     auto& buffer = worker_.scratch();
     size_t size = 0;
     int reason = SSL_ERROR_NONE;
+    bool received = false;
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
       while (reason == SSL_ERROR_NONE && buffer.size() - size >= kRecord) {
         size_t part = 0;
+        received = has_received_;
+        errno = 0;
         ERR_clear_error();
         reason = outcome(SSL_read_ex(ssl_.get(), buffer.data() + size, buffer.size() - size, &part));
         // On a fibre, a call that fails leaves the count of an earlier one.
@@ -346,21 +466,25 @@ void Connection::read_available() {
       case SSL_ERROR_NONE:
         continue;
       case SSL_ERROR_WANT_READ:
+        if (received && !has_received_) continue;
+        return;
       case SSL_ERROR_WANT_ASYNC:
         return;
       case SSL_ERROR_WANT_WRITE:
         wants_write_ = true;
         return;
       case SSL_ERROR_ZERO_RETURN:
-        ended_ = true;
-        tell(Told::kEnded);
+        end();
         return;
       default:
+        if (errors_.empty() && errno_ != 0) {
+          lose(Told::kReadFailed, errno_);
+          return;
+        }
         // The stream just stopped: for the reader that is an end, for OpenSSL the session is not to be resumed.
         if (errors_.empty() || ossl::compat::is_unexpected_eof(errors_.front().code)) {
           errors_.clear();
-          ended_ = true;
-          tell(Told::kEnded);
+          end();
           return;
         }
         fail();
@@ -368,56 +492,81 @@ void Connection::read_available() {
   }
 }
 
+// Sends what the handshake has left in memory. True when nothing is left and nothing more will come that way.
+bool Connection::flush_output(bool whatever_is_held) {
+  if (released_ < negotiated_ && !whatever_is_held) return false;
+  const std::lock_guard lock(mutex_);
+  BIO* const memory = SSL_get_wbio(ssl_.get());
+  std::array<char, kRecord> part{};
+  for (;;) {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory, &data);
+    if (size <= 0) break;
+    const ssize_t sent = send(fd_.get(), data, static_cast<size_t>(size), MSG_NOSIGNAL);
+    if (sent < 0) {
+      wants_write_ = errno == EAGAIN || errno == EINTR;
+      // Any other failure, reading will find too.
+      return false;
+    }
+    for (ssize_t left = sent; left > 0;) {
+      left -= BIO_read(memory, part.data(), static_cast<int>(std::min<ssize_t>(left, part.size())));
+    }
+  }
+  if (phase_ != Phase::kOpen) return true;
+  BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+  if (socket == nullptr) return false;
+  SSL_set0_wbio(ssl_.get(), socket);
+  buffers_output_ = false;
+  return true;
+}
+
+// --- The end --------------------------------------------------------------------------------------------------------
+
 void Connection::say_goodbye() {
   if (!finish_wanted_ || finished_ || phase_ != Phase::kOpen) return;
   finished_ = true;
-  {
-    const std::lock_guard lock(mutex_);
-    // After a stream that just stopped, OpenSSL must see that there was no goodbye.
-    if (!ended_ || (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0) {
-      ERR_clear_error();
-      SSL_shutdown(ssl_.get());
-      ERR_clear_error();
-    }
-  }
+  shut_down_tls();
   shutdown(fd_.get(), SHUT_WR);
   tell(Told::kFinished);
 }
 
-void Connection::watch() {
-  if (closed_ || !poll_) return;
-  int wanted = 0;
-  const bool paused = phase_ == Phase::kHandshake && session::Connection::of(ssl_.get())->waiting();
-  const bool reads = phase_ != Phase::kBroken && !ended_ && !paused && !stalled_.load();
-  if (reads) wanted |= UV_READABLE;
-  if (wants_write_) wanted |= UV_WRITABLE;
-  if (wanted == watched_) return;
-  watched_ = wanted;
-  if (wanted == 0) {
-    uv_poll_stop(poll_->get());
-    return;
-  }
-  uv_poll_start(poll_->get(), wanted, [](uv_poll_t* handle, int, int) {
-    auto* const resident = static_cast<Resident*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)));
-    // What went wrong with the socket, reading and writing will find out.
-    static_cast<Connection*>(resident)->work();
-  });
+void Connection::shut_down_tls() {
+  const std::lock_guard lock(mutex_);
+  // After a stream that just stopped, OpenSSL must see that there was no goodbye.
+  if (ended_ && (SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) == 0) return;
+  ERR_clear_error();
+  SSL_shutdown(ssl_.get());
+  ERR_clear_error();
+}
+
+void Connection::end() {
+  ended_ = true;
+  if (phase_ == Phase::kHandshake) phase_ = Phase::kBroken;
+  tell(Told::kEnded);
 }
 
 void Connection::fail() {
+  // The alert that tells the peer why.
+  if (buffers_output_ && ssl_) flush_output(true);
   phase_ = Phase::kBroken;
-  set_deadline(0);
   while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
-  tell(Told::kFailed);
+  tell_failure(false);
 }
 
-void Connection::close() {
+void Connection::lose(Told how, int error) {
+  phase_ = Phase::kBroken;
+  tell(how, error);
+}
+
+void Connection::close(bool politely) {
   if (closed_) return;
   closed_ = true;
   const auto self = shared_from_this();
-  set_deadline(0);
+  handshake_deadline_.clear();
+  lookup_deadline_.clear();
   poll_.reset();
   if (ssl_) {
+    if (politely && phase_ == Phase::kOpen && writes_.empty() && !finished_ && !buffers_output_) shut_down_tls();
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
@@ -438,94 +587,48 @@ void Connection::close() {
   tell(Told::kClosed);
 }
 
-// --- To JavaScript --------------------------------------------------------------------------------------------------
+// --- Waiting for the socket -----------------------------------------------------------------------------------------
 
-namespace {
-
-class ConnectionEvent : public session::Event {
- public:
-  ConnectionEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what)
-      : engine_(engine.weak_from_this()), connection_(std::move(connection)), what_(what) {}
-
-  void deliver(binding::Environment& env) override {
-    napi_value undefined = nullptr;
-    binding::check(napi_get_undefined(env.env(), &undefined));
-    tell(env, undefined);
-  }
-
- protected:
-  void tell(binding::Environment& env, napi_value value) {
-    if (const auto engine = engine_.lock()) engine->tell(env, connection_, what_, value);
-  }
-
- private:
-  // The engine may be stopped before its last words are heard.
-  const std::weak_ptr<Engine> engine_;
-  const std::shared_ptr<Connection> connection_;
-  const Told what_;
-};
-
-class DataEvent final : public ConnectionEvent {
- public:
-  DataEvent(Engine& engine, std::shared_ptr<Connection> connection, const unsigned char* data, size_t size)
-      : ConnectionEvent(engine, std::move(connection), Told::kData), bytes_(data, data + size) {}
-
-  void deliver(binding::Environment& env) override {
-    napi_value buffer = nullptr;
-    if (bytes_.size() < kExternal) {
-      tell(env, binding::to_js(env, bytes_));
-      return;
+void Connection::watch() {
+  if (closed_ || !poll_) return;
+  int wanted = 0;
+  if (phase_ != Phase::kBroken) {
+    if (paused()) {
+      // A client that waits for its answer sends nothing: what turns up is most likely its end.
+      wanted = quiet_ ? UV_DISCONNECT : UV_READABLE;
+    } else if (!ended_ && !stalled_.load()) {
+      wanted = UV_READABLE;
     }
-    auto owner = std::make_unique<binding::Octets>(std::move(bytes_));
-    binding::check(napi_create_external_buffer(
-        env.env(), owner->size(), owner->data(),
-        [](napi_env, void*, void* octets) { delete static_cast<binding::Octets*>(octets); }, owner.get(), &buffer));
-    static_cast<void>(owner.release());
-    tell(env, buffer);
+    if (wants_write_) wanted |= UV_WRITABLE;
   }
-
- private:
-  // Below this a copy costs less than an object with a finalizer.
-  static constexpr size_t kExternal = size_t{8} * 1024;
-  binding::Octets bytes_;
-};
-
-class FailureEvent final : public ConnectionEvent {
- public:
-  FailureEvent(Engine& engine, std::shared_ptr<Connection> connection, std::vector<ossl::compat::QueuedError> errors)
-      : ConnectionEvent(engine, std::move(connection), Told::kFailed), errors_(std::move(errors)) {}
-
-  // The errors go onto the queue of JavaScript's own thread, where it looks for the reason of every failure.
-  void deliver(binding::Environment& env) override {
-    ERR_clear_error();
-    for (const auto& error : errors_) {
-      if (error.code != 0) ossl::compat::put_error(error);
-    }
-    napi_value timed_out = nullptr;
-    const bool late = errors_.size() == 1 && errors_.front().code == 0;
-    binding::check(napi_get_boolean(env.env(), late, &timed_out));
-    tell(env, timed_out);
+  if (wanted == watched_) return;
+  watched_ = wanted;
+  if (wanted == 0) {
+    uv_poll_stop(poll_->get());
+    return;
   }
-
- private:
-  std::vector<ossl::compat::QueuedError> errors_;
-};
-
-}  // namespace
-
-void Connection::tell(Told what) {
-  std::unique_ptr<session::Event> event;
-  if (what == Told::kFailed) {
-    event = std::make_unique<FailureEvent>(engine_, shared_from_this(), std::exchange(errors_, {}));
-  } else {
-    event = std::make_unique<ConnectionEvent>(engine_, shared_from_this(), what);
-  }
-  worker_.mailbox().push(std::move(event));
+  uv_poll_start(poll_->get(), wanted, [](uv_poll_t* handle, int, int) {
+    // What went wrong with the socket, reading and writing will find out.
+    static_cast<Connection*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)))->on_readiness();
+  });
 }
 
-void Connection::tell_data(size_t size) {
-  unconsumed_ += size;
-  worker_.mailbox().push(std::make_unique<DataEvent>(engine_, shared_from_this(), worker_.scratch().data(), size));
+void Connection::on_readiness() {
+  if (!paused()) {
+    work();
+    return;
+  }
+  char byte = 0;
+  const ssize_t size = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  if (size < 0 && errno != EAGAIN && errno != EINTR) {
+    lose(Told::kReadFailed, errno);
+  } else if (size == 0 || quiet_) {
+    // Nobody finishes a handshake without sending: there is no point in waiting for the answer.
+    end();
+  } else if (size > 0) {
+    quiet_ = true;
+  }
+  watch();
 }
 
 }  // namespace engine

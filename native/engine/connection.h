@@ -5,35 +5,16 @@
 #include <deque>
 #include <optional>
 
+#include "bind/convert.h"
 #include "engine/descriptor.h"
+#include "engine/profile.h"
+#include "engine/told.h"
 #include "engine/worker.h"
 #include "session/state.h"
 
 namespace engine {
 
 class Engine;
-
-// How a listener's connections are treated.
-struct ConnectionSettings {
-  // Milliseconds; 0 is for ever.
-  uint64_t handshake_timeout = 0;
-  uint64_t lookup_timeout = 0;
-  // SSL_VERIFY_* of a server, judged by JavaScript after the handshake.
-  int verify_mode = 0;
-  uint64_t ssl_options = 0;
-  bool no_delay = false;
-};
-
-// What JavaScript hears of a connection. The numbers are part of the interface to lib/.
-enum class Told : int {
-  kEstablished = 0,
-  kData = 1,
-  kEnded = 2,
-  kFailed = 3,
-  kWritten = 4,
-  kFinished = 5,
-  kClosed = 6,
-};
 
 // Bytes that JavaScript wants to send: a Buffer's, which the JavaScript side keeps until it is told that they are
 // written.
@@ -44,22 +25,26 @@ struct Chunk {
 
 class Connection final : public Resident, public session::Driver, public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Engine& engine, Worker& worker, uint64_t id, uint64_t listener, const ConnectionSettings& settings);
+  Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_ptr<const Profile> profile);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
   const uint64_t id;
-  const uint64_t listener;
+  const Profile& profile() const { return *profile_; }
 
   // --- From the environment's thread -------------------------------------------------------------------------------
 
+  // Makes this the home of an SSL that JavaScript has made, and of its socket, from which `received` came already.
+  void move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const binding::Bytes& received);
   void write(std::vector<Chunk> chunks);
   // Says goodbye after what is written, and ends the sending direction.
   void finish();
-  // Ends it all.
-  void destroy();
+  // Ends it all, with a goodbye if that is wanted and everything that was written is sent.
+  void destroy(bool politely);
   // JavaScript has consumed so many of the bytes that it was told of.
   void consumed(size_t bytes);
+  // Keeps what TLS sends back until there were as many calls with false as with true. Where the profile holds sessions.
+  void hold(bool on);
   // The socket, for getsockname and its like; -1 once it is closed. Valid while the mutex is held.
   int descriptor() const { return fd_.get(); }
 
@@ -67,39 +52,57 @@ class Connection final : public Resident, public session::Driver, public std::en
   void answer(std::shared_ptr<session::CertQuestion> question, bool accepted) noexcept override;
   napi_value object(binding::Environment& env) override;
   std::mutex& mutex() noexcept override { return mutex_; }
+  void told_of_session() noexcept override;
+  void report(binding::Environment& env, napi_value exception) noexcept override;
   // JavaScript has heard of the end: its object of the SSL dies.
   void forget() noexcept;
 
   // --- From the worker's thread ------------------------------------------------------------------------------------
 
   // Takes an accepted socket over and begins.
-  void adopt(Descriptor fd, SSL_CTX* ctx);
-  void close() override;
-  void on_alarm() override;
+  void accept(Descriptor fd);
+  // Begins with what move_in() has brought.
+  void begin();
+  void close() override { close(false); }
+  uint64_t listener() const override { return profile_->listener; }
   void park(session::Question& question) noexcept override;
+  void negotiated() noexcept override;
 
  private:
   enum class Phase { kHandshake, kOpen, kBroken };
 
+  bool make_ssl();
+  void prepare(SSL* ssl);
+  void configure_socket() const;
   void work();
+  void on_readiness();
   void shake_hands();
   bool write_pending();
   bool write_some(const unsigned char* data, size_t size, size_t& written);
   void read_available();
+  bool flush_output(bool whatever_is_held);
   void say_goodbye();
+  void shut_down_tls();
   void watch();
+  void close(bool politely);
   // What a call that returned `result` asks for, with its errors when it has failed. The mutex is held.
   int outcome(int result);
+  void lookup_late();
+  void handshake_late();
+  void end();
   void fail();
+  void lose(Told how, int error);
+  bool paused() const;
+
   void tell(Told what);
+  void tell(Told what, int64_t value);
+  void tell_failure(bool late);
+  void tell_late_lookup(const std::vector<unsigned char>& lookup);
   void tell_data(size_t size);
-  // Makes the SSL; false leaves the reason on the error queue.
-  bool make_ssl(SSL_CTX* ctx);
-  void set_deadline(uint64_t milliseconds);
 
   Engine& engine_;
   Worker& worker_;
-  const ConnectionSettings settings_;
+  const std::shared_ptr<const Profile> profile_;
   // Guards the SSL and the descriptor: the worker holds it for one step, JavaScript for one call.
   std::mutex mutex_;
   ossl::SslPointer ssl_;
@@ -107,6 +110,8 @@ class Connection final : public Resident, public session::Driver, public std::en
   std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;
   int watched_ = 0;
   bool wants_write_ = false;
+  // While a lookup is awaited, something to read has turned up.
+  bool quiet_ = false;
   Phase phase_ = Phase::kHandshake;
   bool closed_ = false;
   // The peer has ended, cleanly or not.
@@ -114,7 +119,16 @@ class Connection final : public Resident, public session::Driver, public std::en
   bool finish_wanted_ = false;
   bool finished_ = false;
   std::vector<ossl::compat::QueuedError> errors_;
-  std::optional<Worker::Alarms::iterator> alarm_;
+  int errno_ = 0;
+  Deadline<Connection, &Connection::handshake_late> handshake_deadline_;
+  Deadline<Connection, &Connection::lookup_late> lookup_deadline_;
+
+  // What the socket had already given when the connection moved in is read from a BIO of its own first.
+  bool has_received_ = false;
+  // Where sessions are held, the handshake writes to memory, from which flush_output() sends.
+  bool buffers_output_ = false;
+  size_t negotiated_ = 0;
+  size_t released_ = 0;
 
   // Writes by JavaScript, each with what of it is still to be sent.
   std::deque<std::vector<Chunk>> writes_;
@@ -132,6 +146,8 @@ class Connection final : public Resident, public session::Driver, public std::en
 
   // On the environment's thread.
   std::shared_ptr<binding::Handle> handle_;
+  size_t told_sessions_ = 0;
+  size_t holds_ = 0;
 };
 
 }  // namespace engine

@@ -5,57 +5,97 @@
 
 namespace engine {
 
-namespace {
-
-// Beside the numbers of Told: a listener has closed or cannot accept.
-constexpr int kListenerTold = 7;
-
-}  // namespace
-
-Engine::Engine(session::AddonEnvironment& env, size_t threads, napi_value handler) : env_(env), async_(env.async()) {
+Engine::Engine(session::AddonEnvironment& env, napi_value handler) : env_(env), async_(env.async()) {
   binding::check(napi_create_reference(env.env(), handler, 1, &handler_));
-  workers_.reserve(threads);
-  for (size_t i = 0; i < threads; i++) workers_.push_back(std::make_unique<Worker>(env.mailbox()));
+  workers_.reserve(kMaxThreads);
 }
 
 Engine::~Engine() {
-  workers_.clear();
-  // Their last words are in the mailbox, and reach nobody any more: what they would have ended is ended here.
-  for (const auto& [id, connection] : connections_) connection->forget();
+  stop();
   napi_delete_reference(env_.env(), handler_);
 }
 
 Engine& Engine::of(binding::Environment& env) {
   auto* const extension = session::AddonEnvironment::of(env).extension.get();
   if (extension == nullptr) {
-    throw binding::Error(binding::ErrorKind::kError, "ERR_ENGINE_STOPPED", "the engine has not been started");
+    throw binding::Error(binding::ErrorKind::kError, "ERR_ENGINE_STOPPED", "the engine has not been set up");
   }
   return static_cast<Engine&>(*extension);
 }
 
-Worker& Engine::least_loaded() const {
-  return **std::min_element(workers_.begin(), workers_.end(),
-                            [](const auto& a, const auto& b) { return a->load < b->load; });
+void Engine::start(size_t threads) {
+  while (workers_.size() < threads) {
+    workers_.push_back(std::make_unique<Worker>(env_.mailbox()));
+    running_ = workers_.size();
+  }
 }
 
-uint64_t Engine::listen(int fd, ossl::SslCtxPointer ctx, const ConnectionSettings& settings) {
+void Engine::stop() {
+  // They hand connections to each other: all of them end before the first one goes.
+  for (const auto& worker : workers_) worker->ask_to_stop();
+  for (const auto& worker : workers_) worker->stop();
+  running_ = 0;
+  workers_.clear();
+  // Their last words are in the mailbox and may reach nobody: what they would have ended is ended here.
+  for (const auto& [id, connection] : connections_) connection->forget();
+  connections_.clear();
+  listeners_.clear();
+}
+
+Worker& Engine::least_loaded(size_t threads) const {
+  const auto first = workers_.begin();
+  const auto last = first + static_cast<std::ptrdiff_t>(std::clamp<size_t>(threads, 1, running_));
+  return **std::min_element(first, last, [](const auto& a, const auto& b) { return a->load < b->load; });
+}
+
+uint64_t Engine::listen(Descriptor fd, SSL_CTX* ctx, const ConnectionSettings& settings) {
   const uint64_t id = next_id_++;
-  Worker& worker = *workers_.at(id % workers_.size());
-  const auto listener = std::make_shared<Listener>(*this, worker, id, Descriptor(fd), std::move(ctx), settings);
+  Worker& worker = *workers_.at(id % std::clamp<size_t>(settings.threads, 1, workers_.size()));
+  auto profile = std::make_shared<const Profile>(weak_from_this(), id, id, ctx, settings);
+  const auto listener = std::make_shared<Listener>(*this, worker, id, std::move(fd), std::move(profile));
   listeners_.emplace(id, listener);
   worker.post([listener] { listener->start(); });
   return id;
 }
 
-void Engine::accepted(Descriptor fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings) {
-  Worker& worker = least_loaded();
-  const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, listener.id, settings);
-  SSL_CTX_up_ref(ctx);
-  const std::shared_ptr<SSL_CTX> shared_ctx(ctx, SSL_CTX_free);
+uint64_t Engine::configure(uint64_t listener, SSL_CTX* ctx, const ConnectionSettings& settings) {
+  const uint64_t id = next_id_++;
+  if (const auto found = this->listener(listener)) {
+    found->set_profile(std::make_shared<const Profile>(weak_from_this(), id, listener, ctx, settings));
+  }
+  return id;
+}
+
+void Engine::close_connections(uint64_t listener) {
+  for (const auto& worker : workers_) {
+    Worker* const here = worker.get();
+    here->post([here, listener] { here->close_residents_of(listener); });
+  }
+}
+
+uint64_t Engine::adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
+                       const binding::Bytes& received, const ConnectionSettings& settings) {
+  Worker& worker = least_loaded(settings.threads);
+  auto profile = std::make_shared<const Profile>(weak_from_this(), next_id_++, 0, SSL_get_SSL_CTX(ssl), settings);
+  const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, std::move(profile));
+  connection->move_in(handle, ssl, std::move(fd), received);
+  know(connection);
+  worker.load++;
+  worker.post([connection] { connection->begin(); });
+  return connection->id;
+}
+
+void Engine::accepted(Descriptor fd, const std::shared_ptr<const Profile>& profile, Worker& here) {
+  Worker& worker = least_loaded(profile->settings.threads);
+  const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, profile);
+  worker.load++;
+  if (&worker == &here) {
+    connection->accept(std::move(fd));
+    return;
+  }
   // A task is copied and may be dropped: what it owns it shares.
   const auto shared_fd = std::make_shared<Descriptor>(std::move(fd));
-  worker.load++;
-  worker.post([connection, shared_fd, shared_ctx] { connection->adopt(std::move(*shared_fd), shared_ctx.get()); });
+  worker.post([connection, shared_fd] { connection->accept(std::move(*shared_fd)); });
 }
 
 std::shared_ptr<Connection> Engine::connection(uint64_t id) const {
@@ -68,26 +108,35 @@ std::shared_ptr<Listener> Engine::listener(uint64_t id) const {
   return found == listeners_.end() ? nullptr : found->second;
 }
 
-void Engine::call(binding::Environment& env, int what, uint64_t id, uint64_t listener, napi_value value) const {
+std::vector<size_t> Engine::loads() const {
+  std::vector<size_t> loads;
+  loads.reserve(workers_.size());
+  for (const auto& worker : workers_) loads.push_back(worker->load);
+  return loads;
+}
+
+void Engine::call(binding::Environment& env, Told what, uint64_t id, uint64_t listener, napi_value value) const {
   napi_value handler = nullptr;
   napi_value undefined = nullptr;
   binding::check(napi_get_reference_value(env.env(), handler_, &handler));
   binding::check(napi_get_undefined(env.env(), &undefined));
-  const std::array<napi_value, 4> arguments{binding::to_js(env, what), binding::to_js(env, id),
-                                            binding::to_js(env, listener), value};
+  const std::array<napi_value, 4> arguments{binding::to_js(env, static_cast<int>(what)), binding::to_js(env, id),
+                                            binding::to_js(env, listener), value != nullptr ? value : undefined};
   binding::check(napi_call_function(env.env(), undefined, handler, arguments.size(), arguments.data(), nullptr));
 }
 
 void Engine::tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what,
                   napi_value value) {
-  know(connection);
+  const auto profile = connection->profile().id;
   if (what != Told::kClosed) {
-    call(env, static_cast<int>(what), connection->id, connection->listener, value);
+    know(connection);
+    call(env, what, connection->id, profile, value);
     return;
   }
   connections_.erase(connection->id);
+  if (const auto from = listener(connection->profile().listener)) from->open--;
   try {
-    call(env, static_cast<int>(what), connection->id, connection->listener, value);
+    call(env, what, connection->id, profile, value);
   } catch (...) {
     connection->forget();
     throw;
@@ -95,9 +144,8 @@ void Engine::tell(binding::Environment& env, const std::shared_ptr<Connection>& 
   connection->forget();
 }
 
-void Engine::tell_listener(binding::Environment& env, uint64_t listener, int error) {
-  if (error == 0) listeners_.erase(listener);
-  call(env, kListenerTold, 0, listener, binding::to_js(env, error));
+void Engine::tell(binding::Environment& env, Told what, uint64_t listener, napi_value value) {
+  call(env, what, 0, listener, value);
 }
 
 }  // namespace engine

@@ -11,36 +11,55 @@
 
 namespace engine {
 
+inline constexpr size_t kMaxThreads = 1024;
+
 class Engine final : public session::Extension, public std::enable_shared_from_this<Engine> {
  public:
-  // `handler` is told of everything: handler(what, id, listener, value).
-  Engine(session::AddonEnvironment& env, size_t threads, napi_value handler);
+  // `handler` is told of everything: handler(what, connection or 0, profile or listener, value).
+  Engine(session::AddonEnvironment& env, napi_value handler);
   ~Engine() override;
 
-  // The engine of the environment; throws when it was not started.
+  // The engine of the environment; throws when it was not set up.
   static Engine& of(binding::Environment& env);
 
   // --- From the environment's thread -------------------------------------------------------------------------------
 
-  uint64_t listen(int fd, ossl::SslCtxPointer ctx, const ConnectionSettings& settings);
+  // Has at least so many threads from now on.
+  void start(size_t threads);
+  // Ends the threads; what still lives on them is closed.
+  void stop();
+
+  // Takes over a descriptor that is bound and listens. The first profile has the number of the listener.
+  uint64_t listen(Descriptor fd, SSL_CTX* ctx, const ConnectionSettings& settings);
+  // For what is accepted from now on; the number of the profile.
+  uint64_t configure(uint64_t listener, SSL_CTX* ctx, const ConnectionSettings& settings);
+  // Ends what was accepted here, whether or not JavaScript has heard of it.
+  void close_connections(uint64_t listener);
+  // What the listener counts is not asked for any more.
+  void forget_listener(uint64_t listener) { listeners_.erase(listener); }
+  // Makes this the home of an SSL that JavaScript has made, and of its connected socket.
+  uint64_t adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
+                 const binding::Bytes& received, const ConnectionSettings& settings);
   // Null when it is gone.
   std::shared_ptr<Connection> connection(uint64_t id) const;
   std::shared_ptr<Listener> listener(uint64_t id) const;
+  // How many connections each thread has.
+  std::vector<size_t> loads() const;
 
   // An accepted connection becomes known with the first thing that JavaScript hears of it.
   void know(const std::shared_ptr<Connection>& connection) { connections_.try_emplace(connection->id, connection); }
   void tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what, napi_value value);
-  void tell_listener(binding::Environment& env, uint64_t listener, int error);
+  void tell(binding::Environment& env, Told what, uint64_t listener, napi_value value);
 
   // --- From a worker's thread --------------------------------------------------------------------------------------
 
-  void accepted(Descriptor fd, SSL_CTX* ctx, const Listener& listener, const ConnectionSettings& settings);
+  void accepted(Descriptor fd, const std::shared_ptr<const Profile>& profile, Worker& here);
   // Whether handshakes can be paused on fibres.
   bool async() const { return async_; }
 
  private:
-  Worker& least_loaded() const;
-  void call(binding::Environment& env, int what, uint64_t id, uint64_t listener, napi_value value) const;
+  Worker& least_loaded(size_t threads) const;
+  void call(binding::Environment& env, Told what, uint64_t id, uint64_t listener, napi_value value) const;
 
   session::AddonEnvironment& env_;
   const bool async_;
@@ -48,7 +67,9 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   std::atomic<uint64_t> next_id_{1};
   std::unordered_map<uint64_t, std::shared_ptr<Connection>> connections_;
   std::unordered_map<uint64_t, std::shared_ptr<Listener>> listeners_;
+  // Grows on the environment's thread, within its capacity, while workers read what was there before.
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<size_t> running_{0};
 };
 
 // What lib/engine.ts calls; not part of the public API.

@@ -1,16 +1,11 @@
-// The engine's functions for lib/engine.ts. Connections and listeners are named by number: what is gone is null or
-// false.
-#include <fcntl.h>
+// The engine's functions for lib/engine.ts. Connections, listeners and profiles are named by number: what is gone is
+// null or does nothing.
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "bind/convert.h"
+#include "engine/addresses.h"
 #include "engine/engine.h"
 
 namespace engine {
@@ -25,72 +20,33 @@ using binding::Ref;
 
 session::AddonEnvironment& addon(Environment& env) { return session::AddonEnvironment::of(env); }
 
-void start(Environment& env, int threads, Callback handler) {
-  if (threads < 1 || threads > 1024) binding::out_of_range(0, "between 1 and 1024");
-  if (handler.value == nullptr) binding::wrong_type(1, "a function");
-  if (!addon(env).extension) addon(env).extension = std::make_shared<Engine>(addon(env), threads, handler.value);
+// The first handler stays.
+void set_up(Environment& env, Callback handler) {
+  if (handler.value == nullptr) binding::wrong_type(0, "a function");
+  if (!addon(env).extension) addon(env).extension = std::make_shared<Engine>(addon(env), handler.value);
 }
 
-// Ends the threads; what still lives on them is closed.
-void stop(Environment& env) { addon(env).extension.reset(); }
+void start(Environment& env, int threads) {
+  if (threads < 1 || threads > static_cast<int>(kMaxThreads)) binding::out_of_range(0, "between 1 and 1024");
+  Engine::of(env).start(threads);
+}
+
+void stop(Environment& env) { Engine::of(env).stop(); }
 
 void keep_alive(Environment& env, int on) { addon(env).mailbox()->keep_alive(on != 0); }
-
-// A result of a system call as Node's system errors have it: negative.
-int system_error() { return -errno; }
-
-// Binds a numeric address, an IPv6 one also for IPv4 unless `v6_only`; the descriptor, or the error.
-int bind_tcp(const char* address, int port, int v6_only, int reuse_port) {
-  sockaddr_storage storage{};
-  const bool v6 = std::strchr(address, ':') != nullptr;
-  const int error = v6 ? uv_ip6_addr(address, port, reinterpret_cast<sockaddr_in6*>(&storage))
-                       : uv_ip4_addr(address, port, reinterpret_cast<sockaddr_in*>(&storage));
-  if (error != 0) return error;
-  Descriptor fd(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (fd.get() < 0) return system_error();
-  const int on = 1;
-  setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (reuse_port != 0 && setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0) return system_error();
-  if (v6 && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, sizeof(v6_only)) != 0) return system_error();
-  const socklen_t size = v6 ? sizeof(sockaddr_in6) : sizeof(sockaddr_in);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&storage), size) != 0) return system_error();
-  return fd.release();
-}
-
-int bind_path(const std::string& path) {
-  sockaddr_un address{};
-  if (path.size() >= sizeof(address.sun_path)) return -ENAMETOOLONG;
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, path.size());
-  Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (fd.get() < 0) return system_error();
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return system_error();
-  return fd.release();
-}
-
-int take_descriptor(int fd) {
-  const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (own < 0) return system_error();
-  const int flags = fcntl(own, F_GETFL);
-  if (flags < 0 || fcntl(own, F_SETFL, flags | O_NONBLOCK) != 0) {
-    ::close(own);
-    return system_error();
-  }
-  return own;
-}
 
 int listen_on(int fd, int backlog) { return ::listen(fd, backlog) == 0 ? 0 : system_error(); }
 
 void close_descriptor(int fd) { ::close(fd); }
 
-// A property of an options object as a number, 0 where it is absent.
+// A property of an options object as a number, `otherwise` where it is absent.
 template <class T>
-T option(Environment& env, napi_value object, const char* name) {
+T option(Environment& env, napi_value object, const char* name, T otherwise = {}) {
   napi_value value = nullptr;
   napi_valuetype type = napi_undefined;
   binding::check(napi_get_named_property(env.env(), object, name, &value));
   binding::check(napi_typeof(env.env(), value, &type));
-  return type == napi_undefined ? T{} : binding::FromJs<T>::from(env, value, 0);
+  return type == napi_undefined ? otherwise : binding::FromJs<T>::from(env, value, 0);
 }
 
 ConnectionSettings settings_of(Environment& env, binding::Object object) {
@@ -101,24 +57,68 @@ ConnectionSettings settings_of(Environment& env, binding::Object object) {
   settings.verify_mode = option<int>(env, options, "verifyMode");
   settings.ssl_options = option<uint64_t>(env, options, "options");
   settings.no_delay = option<int>(env, options, "noDelay") != 0;
+  settings.keep_alive = option<int>(env, options, "keepAlive") != 0;
+  settings.keep_alive_delay = option<int>(env, options, "keepAliveDelay");
+  settings.threads = option<size_t>(env, options, "threads", kMaxThreads);
+  settings.announce = option<int>(env, options, "announce") != 0;
+  settings.hold_sessions = option<int>(env, options, "holdSessions") != 0;
   return settings;
 }
 
-// Takes over `fd`, which is bound and listens.
 uint64_t listen(Environment& env, int fd, Ref<SSL_CTX> ctx, binding::Object options) {
-  SSL_CTX_up_ref(ctx.pointer);
-  return Engine::of(env).listen(fd, ossl::SslCtxPointer(ctx.pointer), settings_of(env, options));
+  return Engine::of(env).listen(Descriptor(fd), ctx.pointer, settings_of(env, options));
 }
 
-void set_context(Environment& env, uint64_t listener, Ref<SSL_CTX> ctx) {
-  if (const auto found = Engine::of(env).listener(listener)) {
-    SSL_CTX_up_ref(ctx.pointer);
-    found->set_context(ossl::SslCtxPointer(ctx.pointer));
-  }
+uint64_t configure(Environment& env, uint64_t listener, Ref<SSL_CTX> ctx, binding::Object options) {
+  return Engine::of(env).configure(listener, ctx.pointer, settings_of(env, options));
 }
 
 void close_listener(Environment& env, uint64_t listener) {
   if (const auto found = Engine::of(env).listener(listener)) found->stop();
+}
+
+// 0 is none at all, a negative number no limit.
+void limit_connections(Environment& env, uint64_t listener, int64_t limit) {
+  if (const auto found = Engine::of(env).listener(listener)) {
+    found->limit = limit < 0 ? SIZE_MAX : static_cast<size_t>(limit);
+  }
+}
+
+napi_value counts(Environment& env, uint64_t listener) {
+  const auto found = Engine::of(env).listener(listener);
+  if (!found) return binding::null(env);
+  napi_value result = nullptr;
+  binding::check(napi_create_object(env.env(), &result));
+  binding::set(env, result, "open", found->open.load());
+  binding::set(env, result, "accepted", found->accepted.load());
+  binding::set(env, result, "dropped", found->dropped.load());
+  return result;
+}
+
+napi_value loads(Environment& env) {
+  napi_value result = nullptr;
+  uint32_t index = 0;
+  binding::check(napi_create_array(env.env(), &result));
+  for (const size_t load : Engine::of(env).loads()) {
+    binding::check(napi_set_element(env.env(), result, index++, binding::to_js(env, load)));
+  }
+  return result;
+}
+
+// The SSL and its connected socket, of which the engine takes a descriptor of its own. `received` has come from it
+// already. A negative number is an error of the system.
+int64_t adopt(Environment& env, Ref<SSL> ssl, int fd, Bytes received, binding::Object options) {
+  const auto& state = session::Connection::of(ssl.pointer);
+  if (state->driven_elsewhere() || state->busy || SSL_in_before(ssl.pointer) == 0) {
+    throw binding::Error(binding::ErrorKind::kError, "ERR_SSL_BUSY", "this SSL has begun its handshake already");
+  }
+  ssl.handle->require_owned();
+  Descriptor own(take_descriptor(fd));
+  if (own.get() < 0) return own.release();
+  const auto id = Engine::of(env).adopt(ssl.handle, ssl.pointer, std::move(own), received, settings_of(env, options));
+  // The engine has a reference and lends it.
+  ssl.handle->release();
+  return static_cast<int64_t>(id);
 }
 
 // The bytes stay where they are until JavaScript is told that they are written; it keeps the Buffers.
@@ -143,12 +143,16 @@ void consumed(Environment& env, uint64_t id, size_t bytes) {
   if (const auto connection = Engine::of(env).connection(id)) connection->consumed(bytes);
 }
 
+void hold(Environment& env, uint64_t id, int on) {
+  if (const auto connection = Engine::of(env).connection(id)) connection->hold(on != 0);
+}
+
 void finish(Environment& env, uint64_t id) {
   if (const auto connection = Engine::of(env).connection(id)) connection->finish();
 }
 
-void destroy(Environment& env, uint64_t id) {
-  if (const auto connection = Engine::of(env).connection(id)) connection->destroy();
+void destroy(Environment& env, uint64_t id, int politely) {
+  if (const auto connection = Engine::of(env).connection(id)) connection->destroy(politely != 0);
 }
 
 napi_value ssl_of(Environment& env, uint64_t id) {
@@ -156,34 +160,21 @@ napi_value ssl_of(Environment& env, uint64_t id) {
   return connection ? connection->object(env) : binding::null(env);
 }
 
-napi_value address_object(Environment& env, const sockaddr_storage& address) {
-  napi_value object = nullptr;
-  std::array<char, INET6_ADDRSTRLEN> text{};
-  if (address.ss_family == AF_INET6) {
-    const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
-    uv_ip6_name(v6, text.data(), text.size());
-  } else if (address.ss_family == AF_INET) {
-    uv_ip4_name(reinterpret_cast<const sockaddr_in*>(&address), text.data(), text.size());
-  } else {
-    return binding::null(env);
-  }
-  // The port stands in the same place in both.
-  const int port = ntohs(reinterpret_cast<const sockaddr_in*>(&address)->sin_port);
-  binding::check(napi_create_object(env.env(), &object));
-  binding::set(env, object, "address", static_cast<const char*>(text.data()));
-  binding::set(env, object, "family", address.ss_family == AF_INET6 ? "IPv6" : "IPv4");
-  binding::set(env, object, "port", port);
-  return object;
+// [connection, profile] of an SSL that lives here.
+napi_value owner_of(Environment& env, Ref<SSL> ssl) {
+  const auto driver = session::Connection::of(ssl.pointer)->driver();
+  if (!driver) return binding::null(env);
+  const auto& connection = static_cast<const Connection&>(*driver);
+  napi_value result = nullptr;
+  binding::check(napi_create_array(env.env(), &result));
+  binding::check(napi_set_element(env.env(), result, 0, binding::to_js(env, connection.id)));
+  binding::check(napi_set_element(env.env(), result, 1, binding::to_js(env, connection.profile().id)));
+  return result;
 }
-
-using AddressOf = int (*)(int, sockaddr*, socklen_t*);
 
 template <AddressOf Get>
 napi_value address_of_descriptor(Environment& env, int fd) {
-  sockaddr_storage storage{};
-  socklen_t size = sizeof(storage);
-  if (fd < 0 || Get(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return binding::null(env);
-  return address_object(env, storage);
+  return address_object(env, address_of<Get>(fd));
 }
 
 template <AddressOf Get>
@@ -191,7 +182,7 @@ napi_value address_of_connection(Environment& env, uint64_t id) {
   const auto connection = Engine::of(env).connection(id);
   if (!connection) return binding::null(env);
   const std::lock_guard lock(connection->mutex());
-  return address_of_descriptor<Get>(env, connection->descriptor());
+  return address_object(env, address_of<Get>(connection->descriptor()));
 }
 
 int set_option(int fd, int level, int name, int value) {
@@ -216,9 +207,11 @@ int set_keep_alive(Environment& env, uint64_t id, int on, int delay) {
 }
 
 constexpr binding::Function kFunctions[] = {
+    define<&set_up>("setUp"),
     define<&start>("start"),
     define<&stop>("stop"),
     define<&keep_alive>("keepAlive"),
+    define<&loads>("loads"),
     define<&bind_tcp>("bindTcp"),
     define("bindPath", [](std::string path) { return bind_path(path); }),
     define<&take_descriptor>("takeDescriptor"),
@@ -226,13 +219,21 @@ constexpr binding::Function kFunctions[] = {
     define<&close_descriptor>("closeDescriptor"),
     define<&address_of_descriptor<getsockname>>("descriptorAddress"),
     define<&listen>("listen"),
-    define<&set_context>("setContext"),
+    define<&configure>("configure"),
     define<&close_listener>("closeListener"),
+    define<&limit_connections>("limitConnections"),
+    define<&counts>("counts"),
+    define("closeConnections",
+           [](Environment& env, uint64_t listener) { Engine::of(env).close_connections(listener); }),
+    define("forgetListener", [](Environment& env, uint64_t listener) { Engine::of(env).forget_listener(listener); }),
+    define<&adopt>("adopt"),
     define<&write>("write"),
     define<&consumed>("consumed"),
+    define<&hold>("hold"),
     define<&finish>("finish"),
     define<&destroy>("destroy"),
     define<&ssl_of>("ssl"),
+    define<&owner_of>("owner"),
     define<&address_of_connection<getsockname>>("localAddress"),
     define<&address_of_connection<getpeername>>("remoteAddress"),
     define<&set_no_delay>("setNoDelay"),

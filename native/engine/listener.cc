@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "bind/convert.h"
+#include "engine/addresses.h"
 #include "engine/engine.h"
 
 namespace engine {
@@ -24,7 +25,8 @@ class ListenerEvent final : public session::Event {
   ListenerEvent(Engine& engine, uint64_t listener, int error)
       : engine_(engine.weak_from_this()), listener_(listener), error_(error) {}
   void deliver(binding::Environment& env) override {
-    if (const auto engine = engine_.lock()) engine->tell_listener(env, listener_, error_);
+    const auto engine = engine_.lock();
+    if (engine) engine->tell(env, Told::kListener, listener_, binding::to_js(env, error_));
   }
 
  private:
@@ -33,16 +35,42 @@ class ListenerEvent final : public session::Event {
   const int error_;
 };
 
+// A client was turned away, which these are the addresses of.
+class DropEvent final : public session::Event {
+ public:
+  DropEvent(Engine& engine, uint64_t listener, const sockaddr_storage& local, const sockaddr_storage& remote)
+      : engine_(engine.weak_from_this()), listener_(listener), local_(local), remote_(remote) {}
+  void deliver(binding::Environment& env) override {
+    const auto engine = engine_.lock();
+    if (!engine) return;
+    napi_value addresses = nullptr;
+    binding::check(napi_create_object(env.env(), &addresses));
+    binding::check(napi_set_named_property(env.env(), addresses, "local", address_object(env, local_)));
+    binding::check(napi_set_named_property(env.env(), addresses, "remote", address_object(env, remote_)));
+    engine->tell(env, Told::kDropped, listener_, addresses);
+  }
+
+ private:
+  const std::weak_ptr<Engine> engine_;
+  const uint64_t listener_;
+  const sockaddr_storage local_;
+  const sockaddr_storage remote_;
+};
+
 }  // namespace
 
-Listener::Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, ossl::SslCtxPointer ctx,
-                   const ConnectionSettings& settings)
-    : id(id), engine_(engine), worker_(worker), fd_(std::move(fd)), ctx_(std::move(ctx)), settings_(settings) {}
+Listener::Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, std::shared_ptr<const Profile> profile)
+    : id(id),
+      engine_(engine),
+      worker_(worker),
+      fd_(std::move(fd)),
+      profile_(std::move(profile)),
+      pause_(worker, *this) {}
 
-void Listener::set_context(ossl::SslCtxPointer ctx) {
-  // The old one goes with the task.
-  auto shared = std::make_shared<ossl::SslCtxPointer>(std::move(ctx));
-  worker_.post([self = shared_from_this(), shared] { self->ctx_.swap(*shared); });
+void Listener::set_profile(std::shared_ptr<const Profile> profile) {
+  worker_.post([self = shared_from_this(), profile = std::move(profile)] {
+    if (!self->closed_) self->profile_ = profile;
+  });
 }
 
 void Listener::stop() {
@@ -52,9 +80,10 @@ void Listener::stop() {
 void Listener::start() {
   worker_.move_in(shared_from_this());
   poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
-  const int error = poll_->init(static_cast<Resident*>(this),
-                                [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
+  const int error =
+      poll_->init(this, [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
   if (error != 0) {
+    poll_.reset();
     tell(error);
     close();
     return;
@@ -68,8 +97,7 @@ void Listener::watch(bool on) {
     return;
   }
   uv_poll_start(poll_->get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
-    auto* const resident = static_cast<Resident*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)));
-    static_cast<Listener*>(resident)->accept_all();
+    static_cast<Listener*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)))->accept_all();
   });
 }
 
@@ -77,32 +105,43 @@ void Listener::accept_all() {
   for (int i = 0; i < kBatch && !closed_; i++) {
     Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.get() >= 0) {
-      engine_.accepted(std::move(fd), ctx_.get(), *this, settings_);
+      if (open >= limit) {
+        drop(std::move(fd));
+      } else {
+        accepted++;
+        open++;
+        engine_.accepted(std::move(fd), profile_, worker_);
+      }
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       tell(-errno);
       watch(false);
-      alarm_ = worker_.set_alarm(kPause, this);
+      pause_.set(kPause);
     }
     return;
   }
 }
 
-void Listener::on_alarm() {
-  alarm_.reset();
-  watch(true);
+void Listener::drop(Descriptor fd) {
+  dropped++;
+  const auto local = address_of<getsockname>(fd.get());
+  const auto remote = address_of<getpeername>(fd.get());
+  fd.reset(-1);
+  worker_.mailbox().push(std::make_unique<DropEvent>(engine_, id, local, remote));
 }
+
+void Listener::resume() { watch(true); }
 
 void Listener::close() {
   if (closed_) return;
   closed_ = true;
   const auto self = shared_from_this();
-  if (alarm_) worker_.cancel(*alarm_);
+  pause_.clear();
   poll_.reset();
   fd_.reset(-1);
-  ctx_.reset();
+  profile_.reset();
   worker_.move_out(self);
   tell(0);
 }

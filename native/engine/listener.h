@@ -7,36 +7,50 @@ namespace engine {
 
 class Listener final : public Resident, public std::enable_shared_from_this<Listener> {
  public:
-  Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, ossl::SslCtxPointer ctx,
-           const ConnectionSettings& settings);
+  Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, std::shared_ptr<const Profile> profile);
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
 
   const uint64_t id;
 
   // --- From the environment's thread -------------------------------------------------------------------------------
 
-  // Another context for what is accepted from now on.
-  void set_context(ossl::SslCtxPointer ctx);
+  // Another profile for what is accepted from now on.
+  void set_profile(std::shared_ptr<const Profile> profile);
   void stop();
+  // Valid as long as the listener is not closed.
+  int descriptor() const { return fd_.get(); }
+
+  // --- From any thread ---------------------------------------------------------------------------------------------
+
+  // Connections accepted here whose end JavaScript has not heard of.
+  std::atomic<size_t> open{0};
+  // Of all times.
+  std::atomic<size_t> accepted{0};
+  std::atomic<size_t> dropped{0};
+  // How many may be open; those above are turned away.
+  std::atomic<size_t> limit{SIZE_MAX};
 
   // --- From the worker's thread ------------------------------------------------------------------------------------
 
   void start();
   void close() override;
-  void on_alarm() override;
+  uint64_t listener() const override { return id; }
 
  private:
   void accept_all();
+  void resume();
   void watch(bool on);
   void tell(int error);
+  void drop(Descriptor fd);
 
   Engine& engine_;
   Worker& worker_;
   Descriptor fd_;
-  ossl::SslCtxPointer ctx_;
-  const ConnectionSettings settings_;
+  std::shared_ptr<const Profile> profile_;
   std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;
   bool closed_ = false;
-  std::optional<Worker::Alarms::iterator> alarm_;
+  Deadline<Listener, &Listener::resume> pause_;
 };
 
 }  // namespace engine

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <new>
+#include <system_error>
 #include <utility>
 
 namespace engine {
@@ -10,6 +11,22 @@ namespace {
 
 // Four records of plain text.
 constexpr size_t kScratchSize = size_t{64} * 1024;
+
+// Signals are for the thread that JavaScript runs on: those started meanwhile get none.
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  SignalsBlocked(const SignalsBlocked&) = delete;
+  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
 
 [[noreturn]] void cannot_start(int error) {
   throw binding::Error(binding::ErrorKind::kError, uv_err_name(error),
@@ -23,9 +40,27 @@ Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
       loop_(static_cast<uv_loop_t*>(std::malloc(uv_loop_size()))),  // NOLINT(cppcoreguidelines-no-malloc)
       scratch_(kScratchSize) {
   if (loop_ == nullptr) throw std::bad_alloc();
-  int error = uv_loop_init(loop_);
-  if (error != 0) cannot_start(error);
-  error = async_->init(this, [&](uv_async_t* handle) {
+  const int error = uv_loop_init(loop_);
+  if (error != 0) {
+    std::free(loop_);  // NOLINT(cppcoreguidelines-no-malloc)
+    cannot_start(error);
+  }
+  try {
+    start();
+  } catch (...) {
+    // Nothing runs on the loop yet but these handles' ends.
+    async_.reset();
+    prepare_.reset();
+    timer_.reset();
+    uv_run(loop_, UV_RUN_DEFAULT);
+    uv_loop_close(loop_);
+    std::free(loop_);  // NOLINT(cppcoreguidelines-no-malloc)
+    throw;
+  }
+}
+
+void Worker::start() {
+  const int error = async_->init(this, [&](uv_async_t* handle) {
     return uv_async_init(loop_, handle, [](uv_async_t* h) {
       static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->run_tasks();
     });
@@ -39,21 +74,28 @@ Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
   });
   uv_unref(reinterpret_cast<uv_handle_t*>(prepare_->get()));
 
-  // Signals are for the thread that JavaScript runs on.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  thread_ = std::thread([this] { run(); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  const SignalsBlocked blocked;
+  try {
+    thread_ = std::thread([this] { run(); });
+  } catch (const std::system_error& failure) {
+    cannot_start(uv_translate_sys_error(failure.code().value()));
+  }
 }
 
 Worker::~Worker() {
-  stopping_ = true;
-  post([this] { shut_down(); });
-  thread_.join();
+  ask_to_stop();
+  stop();
   uv_loop_close(loop_);
   std::free(loop_);  // NOLINT(cppcoreguidelines-no-malloc)
+}
+
+void Worker::ask_to_stop() {
+  if (stopping_.exchange(true)) return;
+  post([this] { shut_down(); });
+}
+
+void Worker::stop() {
+  if (thread_.joinable()) thread_.join();
 }
 
 void Worker::run() {
@@ -75,12 +117,16 @@ void Worker::post(Task task) {
 }
 
 void Worker::run_tasks() {
-  std::vector<Task> tasks;
   {
     const std::lock_guard lock(mutex_);
-    tasks.swap(tasks_);
+    running_.swap(tasks_);
   }
-  for (const Task& task : tasks) task();
+  for (const Task& task : running_) {
+    // One of them may have been the end.
+    if (!closed_) task();
+  }
+  // Keeps its capacity for the next exchange.
+  running_.clear();
 }
 
 void Worker::shut_down() {
@@ -106,7 +152,13 @@ Worker::Alarms::iterator Worker::set_alarm(uint64_t milliseconds, Alarm* alarm) 
   return entry;
 }
 
-void Worker::cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }
+void Worker::close_residents_of(uint64_t listener) {
+  std::vector<std::shared_ptr<Resident>> leaving;
+  for (const auto& resident : residents_) {
+    if (resident->listener() == listener) leaving.push_back(resident);
+  }
+  for (const auto& resident : leaving) resident->close();
+}
 
 void Worker::arm_timer() {
   const uint64_t now = uv_now(loop_);

@@ -10,6 +10,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_set>
 #include <vector>
@@ -57,14 +58,23 @@ class UvHandle {
 // What can be called back when its time has come.
 class Alarm {
  public:
+  Alarm() = default;
   virtual ~Alarm() = default;
+  Alarm(const Alarm&) = delete;
+  Alarm& operator=(const Alarm&) = delete;
   virtual void on_alarm() = 0;
 };
 
 // What lives on a worker and has to be closed before its thread ends.
-class Resident : public Alarm {
+class Resident {
  public:
+  Resident() = default;
+  virtual ~Resident() = default;
+  Resident(const Resident&) = delete;
+  Resident& operator=(const Resident&) = delete;
   virtual void close() = 0;
+  // The listener that it came from or is; 0 for none.
+  virtual uint64_t listener() const = 0;
 };
 
 class Worker {
@@ -73,7 +83,7 @@ class Worker {
   using Alarms = std::multimap<uint64_t, Alarm*>;
 
   explicit Worker(std::shared_ptr<session::Mailbox> mailbox);
-  // Closes everything that lives here and waits for the thread to end.
+  // Stops, unless that was done.
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -82,6 +92,9 @@ class Worker {
   void post(Task task);
   // From any thread: connections here, and on their way here.
   std::atomic<size_t> load{0};
+  // From the environment's thread: closes everything that lives here and ends the thread; stop() waits for that.
+  void ask_to_stop();
+  void stop();
   // The thread is being ended: whoever waits for something else is to give up.
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
@@ -90,13 +103,16 @@ class Worker {
   session::Mailbox& mailbox() const { return *mailbox_; }
   void move_in(const std::shared_ptr<Resident>& resident) { residents_.insert(resident); }
   void move_out(const std::shared_ptr<Resident>& resident) { residents_.erase(resident); }
+  // Closes what came from this listener.
+  void close_residents_of(uint64_t listener);
   // Calls the alarm in so many milliseconds, unless cancelled before. The alarm must cancel before it goes.
   Alarms::iterator set_alarm(uint64_t milliseconds, Alarm* alarm);
-  void cancel(Alarms::iterator alarm);
+  void cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }
   // For one step of one connection at a time: what it reads, before it is copied out in the right size.
   std::vector<unsigned char>& scratch() { return scratch_; }
 
  private:
+  void start();
   void run();
   void run_tasks();
   void ring();
@@ -110,12 +126,41 @@ class Worker {
   std::unique_ptr<UvHandle<uv_timer_t, UV_TIMER>> timer_ = std::make_unique<UvHandle<uv_timer_t, UV_TIMER>>();
   std::mutex mutex_;
   std::vector<Task> tasks_;
+  std::vector<Task> running_;
   bool closed_ = false;
   std::atomic<bool> stopping_{false};
   std::unordered_set<std::shared_ptr<Resident>> residents_;
   Alarms alarms_;
   std::vector<unsigned char> scratch_;
   std::thread thread_;
+};
+
+// A time until which something must have happened; else it calls a member function of its owner. On the worker's
+// thread.
+template <class Owner, void (Owner::*Late)()>
+class Deadline final : public Alarm {
+ public:
+  Deadline(Worker& worker, Owner& owner) : worker_(worker), owner_(owner) {}
+  ~Deadline() override { clear(); }
+
+  // 0 is for ever.
+  void set(uint64_t milliseconds) {
+    clear();
+    if (milliseconds > 0) alarm_ = worker_.set_alarm(milliseconds, this);
+  }
+  void clear() {
+    if (alarm_) worker_.cancel(*alarm_);
+    alarm_.reset();
+  }
+  void on_alarm() override {
+    alarm_.reset();
+    (owner_.*Late)();
+  }
+
+ private:
+  Worker& worker_;
+  Owner& owner_;
+  std::optional<Worker::Alarms::iterator> alarm_;
 };
 
 }  // namespace engine

@@ -117,7 +117,6 @@ constexpr binding::Function kFunctions[] = {
         [](SSL* ssl, Bytes wire) { return SSL_set_alpn_protos(ssl, wire.data, static_cast<unsigned int>(wire.size)); }),
     define<&alpn_selected>("SSL_get0_alpn_selected"),
     OSSL_BORROWED(SSL_get_SSL_CTX),
-    OSSL_BORROWED(SSL_set_SSL_CTX),
     define<&finished<SSL_get_finished>>("SSL_get_finished"),
     define<&finished<SSL_get_peer_finished>>("SSL_get_peer_finished"),
     define<&export_keying_material>("SSL_export_keying_material"),

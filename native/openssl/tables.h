@@ -17,6 +17,10 @@
 // A macro: its parameters and result as the man page gives them, then the arguments.
 #define OSSL_MACRO(name, result, parameters, arguments) \
   binding::define(#name, [] parameters -> result { return name arguments; })
+// The same two for what changes settings of the first argument: refused while other threads work with it.
+#define OSSL_SETTING(name) binding::define_setting<&name>(#name)
+#define OSSL_SETTING_MACRO(name, result, parameters, arguments) \
+  binding::define_setting(#name, [] parameters -> result { return name arguments; })
 // A *_free function: gives back one reference of the application's; null does nothing.
 #define OSSL_FREE(name, type)                                    \
   binding::define(#name, [](binding::NullableRef<type> object) { \

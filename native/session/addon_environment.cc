@@ -27,6 +27,15 @@ void AddonEnvironment::lock(const binding::TypeInfo& type, const void* pointer, 
   lock.owner = driver;
 }
 
+void AddonEnvironment::require_exclusive(const binding::TypeInfo& type, const void* pointer) {
+  if (&type != &binding::TypeOf<SSL_CTX>::info()) return;
+  if (Context::of(static_cast<const SSL_CTX*>(pointer))->users == 0) return;
+  throw binding::Error(
+      binding::ErrorKind::kError, "ERR_CONTEXT_IN_USE",
+      "threads of the engine work with this SSL_CTX, and OpenSSL does not allow this change meanwhile: "
+      "make it before, or use another context");
+}
+
 void AddonEnvironment::releasing(binding::Handle& handle) noexcept {
   if (&handle.type() != &binding::TypeOf<SSL>::info()) return;
   // The claim may throw only when the handle is dead, and it is not yet.

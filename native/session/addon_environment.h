@@ -32,6 +32,7 @@ class AddonEnvironment final : public binding::Environment {
   void settle() override { mailbox_->settle(); }
   void postpone() noexcept override { mailbox_->postpone(); }
   void lock(const binding::TypeInfo& type, const void* pointer, binding::Lock& lock) override;
+  void require_exclusive(const binding::TypeInfo& type, const void* pointer) override;
   void releasing(binding::Handle& handle) noexcept override;
 
  private:

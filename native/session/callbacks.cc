@@ -11,6 +11,7 @@ namespace {
 
 using binding::Callback;
 using binding::define;
+using binding::define_setting;
 using binding::Environment;
 using binding::Owned;
 using binding::Ref;
@@ -21,11 +22,9 @@ Owned<SSL_CTX> new_context(Environment& env, const SSL_METHOD* method) {
   return {ctx.release()};
 }
 
-// Sets the function for JavaScript, then installs or takes out the trampoline, which `install` does with 1 or 0.
-template <Slot S, class Install>
-void set_callback(Environment& env, const Ref<SSL_CTX>& ctx, const Callback& callback, Install install) {
+template <Slot S>
+void set_callback(Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
   Context::of(ctx.pointer)->set_callback(env, *ctx.handle, S, callback.value);
-  install(ctx.pointer, callback.value != nullptr);
 }
 
 // The very function that was set, or null.
@@ -53,43 +52,26 @@ int set_alpn_select_protos(SSL_CTX* ctx, std::optional<binding::Bytes> wire) {
   return 0;
 }
 
+// The new context belongs to the connection from now on, as the first one did.
+binding::Borrowed<SSL_CTX> switch_context(Ref<SSL> ssl, SSL_CTX* ctx) {
+  SSL_CTX* const result = SSL_set_SSL_CTX(ssl.pointer, ctx);
+  if (result != nullptr) Connection::of(ssl.pointer)->switched_to(ctx);
+  return {result, ssl.handle};
+}
+
 constexpr binding::Function kFunctions[] = {
     define<&new_context>("SSL_CTX_new"),
-    define("SSL_CTX_sess_set_new_cb",
-           [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
-             set_callback<Slot::kNew>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_sess_set_new_cb(c, on ? new_trampoline : nullptr);
-             });
-           }),
-    define("SSL_CTX_sess_set_remove_cb",
-           [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
-             set_callback<Slot::kRemove>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_sess_set_remove_cb(c, on ? remove_trampoline : nullptr);
-             });
-           }),
-    define("SSL_CTX_sess_set_get_cb",
-           [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
-             set_callback<Slot::kGet>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_sess_set_get_cb(c, on ? get_trampoline : nullptr);
-             });
-           }),
-    define("SSL_CTX_set_keylog_callback",
-           [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
-             set_callback<Slot::kKeylog>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_set_keylog_callback(c, on ? keylog_trampoline : nullptr);
-             });
-           }),
-    define("SSL_CTX_set_cert_cb",
-           [](Environment& env, Ref<SSL_CTX> ctx, Callback callback) {
-             set_callback<Slot::kCert>(env, ctx, callback, [](SSL_CTX* c, bool on) {
-               SSL_CTX_set_cert_cb(c, on ? cert_trampoline : nullptr, Context::slot(c));
-             });
-           }),
+    define<&set_callback<Slot::kNew>>("SSL_CTX_sess_set_new_cb"),
+    define<&set_callback<Slot::kRemove>>("SSL_CTX_sess_set_remove_cb"),
+    define<&set_callback<Slot::kGet>>("SSL_CTX_sess_set_get_cb"),
+    define<&set_callback<Slot::kKeylog>>("SSL_CTX_set_keylog_callback"),
+    define<&set_callback<Slot::kCert>>("SSL_CTX_set_cert_cb"),
     define<&get_callback<Slot::kNew>>("SSL_CTX_sess_get_new_cb"),
     define<&get_callback<Slot::kRemove>>("SSL_CTX_sess_get_remove_cb"),
     define<&get_callback<Slot::kGet>>("SSL_CTX_sess_get_get_cb"),
     define<&get_callback<Slot::kKeylog>>("SSL_CTX_get_keylog_callback"),
-    define<&set_alpn_select_protos>("SSL_CTX_set_alpn_select_protos"),
+    define_setting<&set_alpn_select_protos>("SSL_CTX_set_alpn_select_protos"),
+    define<&switch_context>("SSL_set_SSL_CTX"),
     // Tied to the context before OpenSSL links it into the context's list.
     define("SSL_CTX_add_session",
            [](SSL_CTX* ctx, Ref<SSL_SESSION> session) {

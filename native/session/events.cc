@@ -265,9 +265,13 @@ void ask(Environment& env, napi_value function, const std::shared_ptr<Settlement
                   "the callback answered a promise, but there are no async jobs to pause the handshake with");
     }
     settle_later(env, result, then, settlement);
-  } catch (const Error&) {
+  } catch (const Error& error) {
     // The callback may have freed the connection, which ended the question: then nobody wants to know.
     if (!settlement->wanted()) return;
+    if (settlement->connection()->driven_elsewhere()) {
+      settlement->reject(env, take_exception(env, &error), true);
+      return;
+    }
     settlement->fail(env);
     throw;
   } catch (const Pending&) {
@@ -294,7 +298,26 @@ void seen_in_context(SSL_SESSION* session, const Context& context) noexcept {
 
 // --- Events ---------------------------------------------------------------------------------------------------------
 
+namespace {
+
+// Whoever drives the connection may wait for JavaScript to have heard of its session, whatever came of that.
+class Telling {
+ public:
+  explicit Telling(const Connection& connection) : driver_(connection.driver()) {}
+  ~Telling() {
+    if (driver_) driver_->told_of_session();
+  }
+  Telling(const Telling&) = delete;
+  Telling& operator=(const Telling&) = delete;
+
+ private:
+  const std::shared_ptr<Driver> driver_;
+};
+
+}  // namespace
+
 void NewEvent::deliver(Environment& env) {
+  const Telling telling(*connection_);
   napi_value function = connection_->context->callback(env, Slot::kNew);
   if (function == nullptr) return;
   const auto handle = binding::adopt(env, session_.release());

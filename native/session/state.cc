@@ -53,6 +53,27 @@ std::shared_ptr<Context>* Context::slot(const SSL_CTX* ctx) {
 
 namespace {
 
+// Installs or takes out the trampoline of a slot.
+void install(SSL_CTX* ctx, Slot slot, bool on) {
+  switch (slot) {
+    case Slot::kNew:
+      SSL_CTX_sess_set_new_cb(ctx, on ? new_trampoline : nullptr);
+      break;
+    case Slot::kRemove:
+      SSL_CTX_sess_set_remove_cb(ctx, on ? remove_trampoline : nullptr);
+      break;
+    case Slot::kGet:
+      SSL_CTX_sess_set_get_cb(ctx, on ? get_trampoline : nullptr);
+      break;
+    case Slot::kKeylog:
+      SSL_CTX_set_keylog_callback(ctx, on ? keylog_trampoline : nullptr);
+      break;
+    case Slot::kCert:
+      SSL_CTX_set_cert_cb(ctx, on ? cert_trampoline : nullptr, Context::slot(ctx));
+      break;
+  }
+}
+
 // References that a context leaves behind, on their way to the only thread that may delete them.
 class ForgetEvent final : public Event {
  public:
@@ -81,6 +102,10 @@ Context::~Context() {
 
 void Context::set_callback(binding::Environment& env, binding::Handle& handle, Slot slot, napi_value function) {
   const auto index = static_cast<uint32_t>(slot);
+  const bool wanted = function != nullptr;
+  if (wanted && !installed_.at(index)) {
+    env.require_exclusive(binding::TypeOf<SSL_CTX>::info(), handle.use());
+  }
   napi_ref& reference = callbacks_.at(index);
   napi_ref fresh = nullptr;
   if (function != nullptr) binding::check(napi_create_reference(env.env(), function, 0, &fresh));
@@ -94,6 +119,18 @@ void Context::set_callback(binding::Environment& env, binding::Handle& handle, S
 
   if (reference != nullptr) napi_delete_reference(env.env(), reference);
   reference = fresh;
+  wanted_.at(index) = wanted;
+  // One that other threads might be calling stays, and finds nothing to do.
+  if (wanted == installed_.at(index) || (!wanted && users > 0)) return;
+  install(static_cast<SSL_CTX*>(handle.use()), slot, wanted);
+  installed_.at(index) = wanted;
+}
+
+void Context::reserve(SSL_CTX* ctx) {
+  for (const Slot slot : {Slot::kNew, Slot::kGet, Slot::kKeylog, Slot::kCert}) {
+    bool& installed = installed_.at(static_cast<size_t>(slot));
+    if (!installed && users == 0) install(ctx, slot, installed = true);
+  }
 }
 
 napi_value Context::callback(binding::Environment& env, Slot slot) const {
@@ -239,7 +276,7 @@ void Connection::answer(binding::Environment& env, const std::shared_ptr<CertQue
 
 void Connection::report(binding::Environment& env, napi_value exception) noexcept {
   if (driven_elsewhere_) {
-    napi_fatal_exception(env.env(), exception);
+    if (const auto driver = driver_.lock()) driver->report(env, exception);
     return;
   }
   // Only an object can be referenced: anything else is boxed in one.

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "openssl/types.h"
@@ -36,9 +38,16 @@ class Context {
   void set_callback(binding::Environment& env, binding::Handle& handle, Slot slot, napi_value function);
   // The function, or null when none is set or it was collected together with its context's JavaScript object.
   napi_value callback(binding::Environment& env, Slot slot) const;
-  bool has(Slot slot) const { return callbacks_.at(static_cast<size_t>(slot)) != nullptr; }
   // The JavaScript object of the context; a dead one when the context is gone.
   napi_value object(binding::Environment& env) const;
+  // Installs the trampolines whose presence alone changes nothing, so that their callbacks can come and go while other
+  // threads use the context.
+  void reserve(SSL_CTX* ctx);
+
+  // From any thread: whether JavaScript has a callback there.
+  bool has(Slot slot) const { return wanted_.at(static_cast<size_t>(slot)).load(std::memory_order_relaxed); }
+  // How many things of other threads work with the context: while there are any, OpenSSL reads its settings.
+  std::atomic<size_t> users{0};
 
   const std::shared_ptr<Mailbox> mailbox;
   const uint64_t serial;
@@ -48,6 +57,23 @@ class Context {
  private:
   const SSL_CTX* const address_;
   std::array<napi_ref, kSlots> callbacks_{};
+  std::array<std::atomic<bool>, kSlots> wanted_{};
+  std::array<bool, kSlots> installed_{};
+};
+
+// Something of another thread works with a context. Made on the environment's thread, ended on any.
+class ContextUse {
+ public:
+  explicit ContextUse(SSL_CTX* ctx) : context_(Context::of(ctx)) {
+    context_->reserve(ctx);
+    context_->users++;
+  }
+  ~ContextUse() { context_->users--; }
+  ContextUse(const ContextUse&) = delete;
+  ContextUse& operator=(const ContextUse&) = delete;
+
+ private:
+  const std::shared_ptr<Context> context_;
 };
 
 // What a paused handshake asked and JavaScript has to answer.
@@ -85,6 +111,12 @@ class Driver {
   virtual std::mutex& mutex() noexcept = 0;
   // From the driving thread, which holds the mutex: waits, without it, until the question is answered.
   virtual void park(Question& question) noexcept = 0;
+  // From the driving thread: a session was negotiated, and JavaScript will be told.
+  virtual void negotiated() noexcept = 0;
+  // From the environment's thread: JavaScript has been told of that session.
+  virtual void told_of_session() noexcept = 0;
+  // From the environment's thread: a callback has thrown, or its answer cannot be used.
+  virtual void report(binding::Environment& env, napi_value exception) noexcept = 0;
 };
 
 // Attached to an SSL for its whole life; events and promises keep it longer.
@@ -103,10 +135,20 @@ class Connection {
 
   // Without a driver, JavaScript drives the connection itself.
   static std::shared_ptr<Connection> attach(SSL* ssl, std::shared_ptr<Driver> driver);
+  // From now on `driver` drives it. On the environment's thread, before the driver's thread knows of it.
+  void hand_over(const std::shared_ptr<Driver>& driver) {
+    driver_ = driver;
+    driven_elsewhere_ = true;
+  }
+  // SNI has switched to another context's certificates. On the environment's thread, while the handshake waits.
+  void switched_to(SSL_CTX* ctx) {
+    if (driven_elsewhere_) switched_to_.emplace(ctx);
+  }
+
   // The state of a connection made by SSL_new of this binding. Safe on the connection's own thread.
   static const std::shared_ptr<Connection>& of(const SSL* ssl);
 
-  // Whether another thread drives the connection; never changes.
+  // Whether another thread drives the connection.
   bool driven_elsewhere() const { return driven_elsewhere_; }
   // Null for inline connections, and once the driver is gone.
   std::shared_ptr<Driver> driver() const { return driver_.lock(); }
@@ -153,8 +195,9 @@ class Connection {
   // Tells whoever awaits SSL_waiting_session that calling again makes sense.
   void wake_waiters(binding::Environment& env) noexcept;
 
-  const std::weak_ptr<Driver> driver_;
-  const bool driven_elsewhere_;
+  std::weak_ptr<Driver> driver_;
+  bool driven_elsewhere_;
+  std::optional<ContextUse> switched_to_;
   SSL* ssl_;
   const SSL* const address_;
   const uint64_t serial_;

@@ -8,8 +8,10 @@ namespace session {
 
 int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
   const auto& connection = Connection::of(ssl);
+  if (!connection->context->has(Slot::kNew)) return 0;
   // Here, because only this thread works with the session now.
   seen_in_context(session, *connection->context);
+  if (const auto driver = connection->driver()) driver->negotiated();
   connection->context->mailbox->push(std::make_unique<NewEvent>(connection, session));
   // The reference is the event's now, whatever JavaScript will answer.
   return 1;
@@ -17,6 +19,7 @@ int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
 
 void remove_trampoline(SSL_CTX* ctx, SSL_SESSION* session) noexcept {
   const auto& context = Context::of(ctx);
+  if (!context->has(Slot::kRemove)) return;
   seen_in_context(session, *context);
   context->mailbox->push(std::make_unique<RemoveEvent>(context, session));
 }
@@ -26,7 +29,7 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   const std::shared_ptr<Connection> connection = Connection::of(ssl);
   // Whatever JavaScript decided about its own reference, the one in the answer is for OpenSSL.
   *copy = 0;
-  if (connection->closing) return nullptr;
+  if (connection->closing || !connection->context->has(Slot::kGet)) return nullptr;
 
   const auto lookup = std::make_shared<Lookup>();
   lookup->id.assign(id, id + length);
@@ -56,15 +59,17 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
 void keylog_trampoline(const SSL* ssl, const char* line) noexcept {
   const auto& connection = Connection::of(ssl);
   const auto& context = Context::of(SSL_get_SSL_CTX(ssl));
+  if (!context->has(Slot::kKeylog)) return;
   context->mailbox->push(std::make_unique<KeylogEvent>(connection, context, line));
 }
 
 int cert_trampoline(SSL* ssl, void* context) noexcept {
   const auto& connection = Connection::of(ssl);
   if (!connection->certificate) {
+    const auto& asked = *static_cast<std::shared_ptr<Context>*>(context);
+    if (!asked->has(Slot::kCert)) return 1;
     connection->certificate = std::make_shared<CertQuestion>();
-    connection->context->mailbox->push(std::make_unique<CertEvent>(
-        connection, *static_cast<std::shared_ptr<Context>*>(context), connection->certificate));
+    connection->context->mailbox->push(std::make_unique<CertEvent>(connection, asked, connection->certificate));
   }
   // A negative answer suspends the handshake, without a fibre.
   if (!connection->certificate->answered) return -1;

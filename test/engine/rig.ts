@@ -3,7 +3,17 @@
 import { EventEmitter, once } from 'node:events'
 import tls from 'node:tls'
 import * as libssl from 'openssl-session/libssl'
-import { type EngineSettings, engine, Told } from '#engine'
+import {
+  addListener,
+  addProfile,
+  type EngineSettings,
+  engine,
+  keepAlive,
+  type Profile,
+  removeListener,
+  Told,
+  wake,
+} from '#engine'
 import { credentials, readCredential } from '../support/credentials.js'
 
 const names = Object.fromEntries(Object.entries(Told).map(([name, number]) => [number, name]))
@@ -24,16 +34,24 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     libssl.SSL_CTX_set_session_id_context(ctx, Buffer.from('rig'))
     libssl.SSL_CTX_set_options(ctx, libssl.SSL_OP_NO_TICKET)
     libssl.SSL_CTX_set_session_cache_mode(ctx, libssl.SSL_SESS_CACHE_SERVER | libssl.SSL_SESS_CACHE_NO_INTERNAL)
-    engine.start(2, (what, connection, _listener, value) => {
-      this.emit(names[what] as keyof typeof Told, connection, value)
-    })
-    engine.keepAlive(1)
+    wake(2)
+    keepAlive(true)
+  }
+
+  #profile: Profile = {
+    introduce: (connection) => ({
+      told: (what, value) => void this.emit(names[what] as keyof typeof Told, connection, value),
+      met: () => {},
+    }),
+    ended: () => {},
   }
 
   listen(settings: EngineSettings = {}, fd = engine.bindTcp('127.0.0.1', 0, 0, 0)): this {
     if (fd < 0 || engine.listenOn(fd, 511) !== 0) throw new Error(`cannot listen: ${fd}`)
     this.port = engine.descriptorAddress(fd)?.port ?? 0
     this.#listener = engine.listen(fd, this.ctx, settings)
+    addProfile(this.#listener, this.#profile)
+    addListener(this.#listener, { told: (what, value) => void this.emit(names[what] as keyof typeof Told, 0, value) })
     return this
   }
 
@@ -50,9 +68,14 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
       const bytes = pending.get(connection)?.shift()
       if (bytes) engine.consumed(connection, bytes.length)
     })
-    this.on('ended', (connection) => engine.finish(connection))
-    this.on('finished', (connection) => engine.destroy(connection))
-    this.on('failed', (connection) => engine.destroy(connection))
+    const open = new Set<number>()
+    this.on('established', (connection) => open.add(connection))
+    this.on('ended', (connection) => {
+      if (open.has(connection)) engine.finish(connection)
+      else engine.destroy(connection, 0)
+    })
+    for (const end of ['finished', 'failed', 'readFailed', 'writeFailed'] as const)
+      this.on(end, (connection) => engine.destroy(connection, 0))
     return this
   }
 
@@ -75,18 +98,20 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
 
   /** Other credentials for connections to come. */
   useContext(ctx: libssl.SSL_CTX): void {
-    engine.setContext(this.#listener, ctx)
+    addProfile(engine.configure(this.#listener, ctx, {}), this.#profile)
   }
 
   async closeListener(): Promise<void> {
     const closed = once(this, 'listener')
     engine.closeListener(this.#listener)
     await closed
+    removeListener(this.#listener)
   }
 
   stop(): void {
     engine.stop()
-    engine.keepAlive(0)
+    removeListener(this.#listener)
+    keepAlive(false)
     libssl.SSL_CTX_free(this.ctx)
   }
 }

@@ -1,0 +1,373 @@
+// A connection at home on a thread of the engine: what the thread tells of it, and what it is told. A net.Socket moves in with its
+// descriptor; an accepted connection is there already.
+
+import { Socket } from 'node:net'
+import { getSystemErrorName } from 'node:util'
+import type { Connection, ConnectionEvents, Endpoint } from '../connection.js'
+import { codedError, opensslError } from '../errors.js'
+import * as libssl from '../libssl.js'
+import { addConnection, type ConnectionReceiver, keepAlive, wake } from './dispatch.js'
+import { type EngineAddress, type EngineSettings, engine, Told } from './functions.js'
+
+/** How much may have been consumed before the engine is told. */
+const consumedStep = 32 * 1024
+
+const nothing = new Uint8Array(0)
+
+type Done = (error?: Error | null) => void
+
+/** An error of the system, shaped as Node shapes it. */
+export function systemError(errno: number, syscall: string): NodeJS.ErrnoException {
+  const code = getSystemErrorName(-Math.abs(errno))
+  return Object.assign(new Error(`${syscall} ${code}`), { errno: -Math.abs(errno), code, syscall })
+}
+
+/** The network below a connection of the engine. What was asked once can still be asked when it is gone. */
+class EngineEndpoint implements Endpoint {
+  readonly #id: number
+  #local: EngineAddress | null | undefined
+  #remote: EngineAddress | null | undefined
+  #keepsAlive = true
+  #gone = false
+
+  constructor(id: number) {
+    this.#id = id
+    keepAlive(true)
+  }
+
+  /** The connection is closing: its number means nothing from now on. */
+  leave(): void {
+    if (this.#gone) return
+    this.#remote ??= engine.remoteAddress(this.#id)
+    this.#gone = true
+    if (this.#keepsAlive) keepAlive(false)
+  }
+
+  get #there(): EngineAddress | null {
+    if (this.#remote === undefined) this.#remote = this.#gone ? null : engine.remoteAddress(this.#id)
+    return this.#remote
+  }
+
+  get #here(): EngineAddress | null {
+    if (this.#local === undefined) this.#local = this.#gone ? null : engine.localAddress(this.#id)
+    return this.#local
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#there?.address
+  }
+
+  get remotePort(): number | undefined {
+    return this.#there?.port
+  }
+
+  get remoteFamily(): string | undefined {
+    return this.#there?.family
+  }
+
+  get localAddress(): string | undefined {
+    return this.#here?.address
+  }
+
+  get localPort(): number | undefined {
+    return this.#here?.port
+  }
+
+  get localFamily(): string | undefined {
+    return this.#here?.family
+  }
+
+  address(): object {
+    return { ...this.#here }
+  }
+
+  setNoDelay(on = true): void {
+    if (!this.#gone) engine.setNoDelay(this.#id, on ? 1 : 0)
+  }
+
+  setKeepAlive(on = false, delay = 0): void {
+    if (!this.#gone) engine.setKeepAlive(this.#id, on ? 1 : 0, Math.floor(delay / 1000))
+  }
+
+  ref(): void {
+    if (!this.#gone && !this.#keepsAlive) keepAlive(true)
+    this.#keepsAlive = true
+  }
+
+  unref(): void {
+    if (!this.#gone && this.#keepsAlive) keepAlive(false)
+    this.#keepsAlive = false
+  }
+}
+
+/** What net.Socket has below it; not public, but the same in every Node that this package runs on. */
+interface SocketHandle {
+  readonly fd?: number
+  readStop(): number
+  close(): void
+}
+
+function handleOf(socket: Socket): SocketHandle | null {
+  return (socket as unknown as { _handle: SocketHandle | null })._handle
+}
+
+/** Whether the engine can take over what is below a stream: a TCP or Unix socket, connected or about to be. */
+export function hasDescriptor(transport: unknown): transport is Socket {
+  if (!(transport instanceof Socket) || transport.destroyed) return false
+  if (transport.connecting) return true
+  const handle = handleOf(transport)
+  const kind = handle?.constructor.name
+  return handle !== null && (kind === 'TCP' || kind === 'Pipe') && (handle.fd ?? -1) >= 0
+}
+
+/** What was read from a socket and not used. */
+function unused(socket: Socket): Uint8Array {
+  const bytes: unknown = socket.readableLength > 0 ? socket.read() : null
+  if (bytes === null) return nothing
+  if (bytes instanceof Uint8Array) return bytes
+  throw codedError('ERR_STREAM_WRAP', 'Stream has StringDecoder set or is in objectMode')
+}
+
+export class EngineConnection implements Connection, ConnectionReceiver {
+  readonly limitsLookups = true
+  readonly #events: ConnectionEvents
+  readonly #settings: EngineSettings
+  /** 0 while the connection has not moved in. */
+  #id = 0
+  #ssl: libssl.SSL | null = null
+  #socket: Socket | null = null
+  #endpoint: EngineEndpoint | null = null
+  #destroyed = false
+  /** The reader has room. */
+  #wanted = false
+  /** What came while it had none. */
+  #pending: Buffer[] = []
+  #consumed = 0
+  #peerEnded = false
+  #toldEnd = false
+  #finished = false
+  #writing: { chunks: readonly Uint8Array[]; done: Done } | null = null
+  #ending: Done | null = null
+  #closed: () => void = () => {}
+
+  private constructor(events: ConnectionEvents, settings: EngineSettings) {
+    this.#events = events
+    this.#settings = settings
+  }
+
+  /** A connection that the engine has accepted. */
+  static accepted(id: number, events: ConnectionEvents): EngineConnection {
+    const connection = new EngineConnection(events, {})
+    connection.#id = id
+    connection.#endpoint = new EngineEndpoint(id)
+    return connection
+  }
+
+  /** A connection over a socket, which moves in when it starts. Takes over the caller's reference to `ssl`. */
+  static over(ssl: libssl.SSL, socket: Socket, events: ConnectionEvents, settings: EngineSettings): EngineConnection {
+    const connection = new EngineConnection(events, settings)
+    connection.#ssl = ssl
+    connection.#socket = socket
+    socket.on('error', connection.#onSocketError)
+    socket.on('close', connection.#onSocketClose)
+    // Nothing is to be read here that the engine would miss; the end is the engine's to find.
+    socket.allowHalfOpen = true
+    socket.pause()
+    return connection
+  }
+
+  get ssl(): libssl.SSL | null {
+    if (this.#destroyed) return null
+    this.#ssl ??= engine.ssl(this.#id)
+    return this.#ssl
+  }
+
+  get endpoint(): Endpoint {
+    return this.#endpoint ?? (this.#socket as Endpoint)
+  }
+
+  met(ssl: libssl.SSL): void {
+    if (!this.#destroyed) this.#ssl = ssl
+    this.#events.met(ssl)
+  }
+
+  start(): void {
+    const socket = this.#socket
+    if (socket === null || this.#destroyed) return
+    const handle = handleOf(socket)
+    if (handle === null || socket.destroyed) {
+      this.#events.lost(null)
+      return
+    }
+    handle.readStop()
+    if (socket.writableLength > 0) {
+      // What was written before comes before.
+      socket.write('', () => this.start())
+      return
+    }
+    try {
+      this.#moveIn(socket, handle)
+    } catch (error) {
+      this.#events.lost(error as Error)
+    }
+  }
+
+  #moveIn(socket: Socket, handle: SocketHandle): void {
+    wake(this.#settings.threads ?? 1)
+    const received = unused(socket)
+    // The object remembers it, for those who ask the socket itself.
+    void socket.remoteAddress
+    const id = engine.adopt(this.#ssl as libssl.SSL, handle.fd ?? -1, received, this.#settings)
+    if (id < 0) throw systemError(id, 'dup')
+    this.#id = id
+    this.#endpoint = new EngineEndpoint(id)
+    addConnection(id, this)
+    // What is left is a shell that closes when this does, or closes this.
+    handle.close()
+    ;(socket as unknown as { _handle: null })._handle = null
+    if (this.#writing !== null) engine.write(id, this.#writing.chunks)
+    if (this.#ending !== null) engine.finish(id)
+  }
+
+  #onSocketError = (error: Error): void => {
+    if (!this.#destroyed) this.#events.lost(error)
+  }
+
+  #onSocketClose = (): void => {
+    if (!this.#destroyed) this.#events.lost(null)
+  }
+
+  read(): void {
+    this.#wanted = true
+    this.#deliver()
+  }
+
+  write(chunks: readonly Uint8Array[], done: Done): void {
+    this.#writing = { chunks, done }
+    if (this.#id !== 0) engine.write(this.#id, chunks)
+  }
+
+  end(done: Done): void {
+    this.#ending = done
+    if (this.#id !== 0) engine.finish(this.#id)
+  }
+
+  hold(): () => void {
+    const id = this.#id
+    let held = true
+    engine.hold(id, 1)
+    return () => {
+      if (held && !this.#destroyed) engine.hold(id, 0)
+      held = false
+    }
+  }
+
+  destroy(politely: boolean, done: () => void): void {
+    this.#destroyed = true
+    this.#pending = []
+    this.#endpoint?.leave()
+    const socket = this.#socket
+    const writing = this.#writing
+    if (this.#id === 0) {
+      if (this.#ssl !== null) libssl.SSL_free(this.#ssl)
+      this.#writing = null
+      if (socket === null || socket.closed) process.nextTick(done)
+      else socket.once('close', done).destroy()
+    } else {
+      this.#closed = () => {
+        if (socket === null || socket.closed) done()
+        else socket.once('close', done).destroy()
+      }
+      engine.destroy(this.#id, politely ? 1 : 0)
+    }
+    this.#ssl = null
+    writing?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
+  }
+
+  told(what: number, value: unknown): void {
+    if (what === Told.closed) {
+      // The engine needs the bytes of the last write no longer.
+      this.#writing = null
+      if (this.#destroyed) this.#closed()
+      else this.#gone()
+      return
+    }
+    if (this.#destroyed) return
+    switch (what) {
+      case Told.established:
+        this.#events.active()
+        this.#events.established()
+        return
+      case Told.data:
+        this.#events.active()
+        this.#pending.push(value as Buffer)
+        this.#deliver()
+        return
+      case Told.ended:
+        this.#peerEnded = true
+        this.#deliver()
+        return
+      case Told.failed:
+        this.#events.failed(
+          value === true
+            ? codedError('ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout')
+            : opensslError('TLS has failed', 'connection'),
+        )
+        return
+      case Told.readFailed:
+      case Told.writeFailed:
+        // When both sides have said goodbye, a peer that is gone already is no error.
+        if (this.#finished && this.#peerEnded) return
+        this.#events.lost(systemError(value as number, what === Told.readFailed ? 'read' : 'write'))
+        return
+      case Told.written:
+        this.#events.active()
+        this.#written()
+        return
+      case Told.finished:
+        this.#finished = true
+        this.#ending?.()
+        this.#ending = null
+        return
+      case Told.lookupLate:
+        this.#events.lookupLate(value as Buffer)
+        return
+      case Told.refused:
+        this.#events.refused(value)
+    }
+  }
+
+  /** The engine has closed it by itself. */
+  #gone(): void {
+    this.#endpoint?.leave()
+    this.#closed = () => {}
+    const closed = this.#socket
+    this.#id = 0
+    this.#ssl = null
+    this.#events.lost(null)
+    closed?.destroy()
+  }
+
+  #written(): void {
+    const writing = this.#writing
+    this.#writing = null
+    writing?.done()
+  }
+
+  #deliver(): void {
+    while (this.#wanted && this.#pending.length > 0 && !this.#destroyed) {
+      const bytes = this.#pending.shift() as Buffer
+      this.#wanted = this.#events.received(bytes)
+      this.#consumed += bytes.length
+    }
+    if (this.#destroyed) return
+    if (this.#consumed >= consumedStep) {
+      engine.consumed(this.#id, this.#consumed)
+      this.#consumed = 0
+    }
+    if (this.#peerEnded && this.#pending.length === 0 && !this.#toldEnd) {
+      this.#toldEnd = true
+      this.#events.ended()
+    }
+  }
+}

@@ -1,0 +1,108 @@
+// Whom the engine's events are for, and how long its threads run. Knows no sockets.
+
+import type { SSL } from '../libssl.js'
+import { engine, Told } from './functions.js'
+
+/** Whoever is told of a connection, or of a listener. */
+export interface Receiver {
+  told(what: number, value: unknown): void
+}
+
+/** Whoever is told of a connection. */
+export interface ConnectionReceiver extends Receiver {
+  /** A callback of libssl is about to be told of this connection under its handle. */
+  met(ssl: SSL): void
+}
+
+/** Where accepted connections come from. */
+export interface Profile {
+  /** Makes the receiver of a connection that was not heard of before. */
+  introduce(connection: number): ConnectionReceiver
+  /** A connection has ended, whether or not it was ever heard of. */
+  ended(): void
+}
+
+const connections = new Map<number, ConnectionReceiver>()
+const listeners = new Map<number, Receiver>()
+const profiles = new Map<number, Profile>()
+let awake = 0
+let isSetUp = false
+let idle: NodeJS.Timeout | null = null
+
+/** Milliseconds for which threads with nothing to do are kept. */
+const linger = 1000
+
+function dispatch(what: number, connection: number, source: number, value: unknown): void {
+  if (connection === 0) {
+    if (what === Told.profileGone) profiles.delete(source)
+    else listeners.get(source)?.told(what, value)
+    return
+  }
+  if (what === Told.closed) {
+    const receiver = connections.get(connection)
+    connections.delete(connection)
+    receiver?.told(what, value)
+    profiles.get(source)?.ended()
+    rest()
+    return
+  }
+  receiverOf(connection, source)?.told(what, value)
+}
+
+function receiverOf(connection: number, profile: number): ConnectionReceiver | undefined {
+  const known = connections.get(connection)
+  if (known !== undefined) return known
+  const fresh = profiles.get(profile)?.introduce(connection)
+  if (fresh !== undefined) connections.set(connection, fresh)
+  return fresh
+}
+
+/** Makes sure that so many threads run. Throws when they cannot be started. */
+export function wake(threads: number): void {
+  if (idle !== null) clearTimeout(idle)
+  idle = null
+  if (!isSetUp) engine.setUp(dispatch)
+  isSetUp = true
+  engine.start(threads)
+}
+
+/** Ends the threads a while after the last listener and connection. */
+function rest(): void {
+  if (connections.size > 0 || listeners.size > 0 || idle !== null) return
+  idle = setTimeout(() => {
+    idle = null
+    if (connections.size === 0 && listeners.size === 0) engine.stop()
+  }, linger).unref()
+}
+
+/** Keeps the program alive until as many calls with false were made as with true. */
+export function keepAlive(on: boolean): void {
+  awake += on ? 1 : -1
+  if (awake === (on ? 1 : 0)) engine.keepAlive(on ? 1 : 0)
+}
+
+export function addConnection(connection: number, receiver: ConnectionReceiver): void {
+  connections.set(connection, receiver)
+}
+
+export function addListener(listener: number, receiver: Receiver): void {
+  listeners.set(listener, receiver)
+}
+
+/** After it has closed and its last connection has. */
+export function removeListener(listener: number): void {
+  listeners.delete(listener)
+  engine.forgetListener(listener)
+  rest()
+}
+
+/** Forgotten when the engine has no use for it any more. */
+export function addProfile(number: number, profile: Profile): void {
+  profiles.set(number, profile)
+}
+
+/** Tells the receiver of this SSL under which handle it is about to be mentioned. */
+export function introduce(ssl: SSL): void {
+  const owner = engine.owner(ssl)
+  if (owner !== null) receiverOf(owner[0], owner[1])?.met(ssl)
+}

@@ -1,0 +1,125 @@
+// What a connection tells JavaScript, as events in the mailbox.
+#include "bind/convert.h"
+#include "engine/engine.h"
+
+namespace engine {
+
+namespace {
+
+class ConnectionEvent : public session::Event {
+ public:
+  ConnectionEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what)
+      : engine_(engine.weak_from_this()), connection_(std::move(connection)), what_(what) {}
+
+  void deliver(binding::Environment& env) final {
+    // The engine may be stopped before its last words are heard.
+    if (const auto engine = engine_.lock()) engine->tell(env, connection_, what_, value(env));
+  }
+
+ protected:
+  virtual napi_value value(binding::Environment& env) {
+    napi_value undefined = nullptr;
+    binding::check(napi_get_undefined(env.env(), &undefined));
+    return undefined;
+  }
+
+ private:
+  const std::weak_ptr<Engine> engine_;
+  const std::shared_ptr<Connection> connection_;
+  const Told what_;
+};
+
+class NumberEvent final : public ConnectionEvent {
+ public:
+  NumberEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what, int64_t number)
+      : ConnectionEvent(engine, std::move(connection), what), number_(number) {}
+
+ protected:
+  napi_value value(binding::Environment& env) override { return binding::to_js(env, number_); }
+
+ private:
+  const int64_t number_;
+};
+
+class BytesEvent final : public ConnectionEvent {
+ public:
+  BytesEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what, const unsigned char* data, size_t size)
+      : ConnectionEvent(engine, std::move(connection), what), bytes_(data, data + size) {}
+
+ protected:
+  napi_value value(binding::Environment& env) override {
+    if (bytes_.size() < kExternal) return binding::to_js(env, bytes_);
+    napi_value buffer = nullptr;
+    auto owner = std::make_unique<binding::Octets>(std::move(bytes_));
+    binding::check(napi_create_external_buffer(
+        env.env(), owner->size(), owner->data(),
+        [](napi_env, void*, void* octets) { delete static_cast<binding::Octets*>(octets); }, owner.get(), &buffer));
+    static_cast<void>(owner.release());
+    return buffer;
+  }
+
+ private:
+  // Below this a copy costs less than an object with a finalizer.
+  static constexpr size_t kExternal = size_t{8} * 1024;
+  binding::Octets bytes_;
+};
+
+class FailureEvent final : public ConnectionEvent {
+ public:
+  FailureEvent(Engine& engine, std::shared_ptr<Connection> connection, std::vector<ossl::compat::QueuedError> errors,
+               bool late)
+      : ConnectionEvent(engine, std::move(connection), Told::kFailed), errors_(std::move(errors)), late_(late) {}
+
+ protected:
+  // The errors go onto the queue of JavaScript's own thread, where it looks for the reason of every failure.
+  napi_value value(binding::Environment& env) override {
+    ERR_clear_error();
+    for (const auto& error : errors_) ossl::compat::put_error(error);
+    napi_value late = nullptr;
+    binding::check(napi_get_boolean(env.env(), late_, &late));
+    return late;
+  }
+
+ private:
+  const std::vector<ossl::compat::QueuedError> errors_;
+  const bool late_;
+};
+
+}  // namespace
+
+void Connection::tell(Told what) {
+  worker_.mailbox().push(std::make_unique<ConnectionEvent>(engine_, shared_from_this(), what));
+}
+
+void Connection::tell(Told what, int64_t value) {
+  worker_.mailbox().push(std::make_unique<NumberEvent>(engine_, shared_from_this(), what, value));
+}
+
+void Connection::tell_failure(bool late) {
+  worker_.mailbox().push(std::make_unique<FailureEvent>(engine_, shared_from_this(), std::exchange(errors_, {}), late));
+}
+
+void Connection::tell_late_lookup(const std::vector<unsigned char>& lookup) {
+  worker_.mailbox().push(
+      std::make_unique<BytesEvent>(engine_, shared_from_this(), Told::kLookupLate, lookup.data(), lookup.size()));
+}
+
+void Connection::tell_data(size_t size) {
+  unconsumed_ += size;
+  worker_.mailbox().push(
+      std::make_unique<BytesEvent>(engine_, shared_from_this(), Told::kData, worker_.scratch().data(), size));
+}
+
+// Not an event: JavaScript is running, and hears of it at once.
+void Connection::report(binding::Environment& env, napi_value exception) noexcept {
+  try {
+    engine_.tell(env, shared_from_this(), Told::kRefused, exception);
+  } catch (const binding::Pending&) {
+    napi_value thrown = nullptr;
+    if (napi_get_and_clear_last_exception(env.env(), &thrown) == napi_ok) napi_fatal_exception(env.env(), thrown);
+  } catch (const std::exception&) {
+    napi_fatal_exception(env.env(), exception);
+  }
+}
+
+}  // namespace engine

@@ -1,0 +1,38 @@
+// What JavaScript hears of connections and listeners. The numbers are part of the interface to lib/engine.ts.
+#pragma once
+
+namespace engine {
+
+enum class Told : int {
+  // A client was accepted; only where the profile asks for it.
+  kAccepted = 0,
+  // The handshake is complete. Value: the protocol version, negative when a session was resumed.
+  kEstablished = 1,
+  // Value: the plain text.
+  kData = 2,
+  // Nothing more will come, cleanly or not.
+  kEnded = 3,
+  // TLS has failed; the reason is on the error queue. Value: whether it was the handshake that took too long.
+  kFailed = 4,
+  // The socket has failed. Value: the error number.
+  kReadFailed = 5,
+  kWriteFailed = 6,
+  // The oldest write is done.
+  kWritten = 7,
+  // The sending direction is ended.
+  kFinished = 8,
+  // An answer was not there in time. Value: the id that was asked for.
+  kLookupLate = 9,
+  // A callback has thrown or its answer cannot be used. Value: the exception.
+  kRefused = 10,
+  // The connection is gone.
+  kClosed = 11,
+  // Of a listener. Value: an error number, or 0 when it has closed.
+  kListener = 12,
+  // Of a listener that has as many connections as it may: one was turned away. Value: its address.
+  kDropped = 13,
+  // A profile has no connections left and is nobody's any more.
+  kProfileGone = 14,
+};
+
+}  // namespace engine
