@@ -37,6 +37,8 @@ export interface Endpoint {
   address?(): object
   setNoDelay?(on?: boolean): unknown
   setKeepAlive?(on?: boolean, delay?: number): unknown
+  /** Closing will reset the connection. */
+  resetAndDestroy?(): unknown
   ref?(): unknown
   unref?(): unknown
 }

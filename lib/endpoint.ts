@@ -112,6 +112,12 @@ export abstract class EndpointStream extends Duplex {
     return this
   }
 
+  /** Destroys the socket with a reset (TCP's RST), after which the peer has an error and not an end. */
+  resetAndDestroy(): this {
+    this._endpoint.resetAndDestroy?.()
+    return this.destroy()
+  }
+
   /** Ends the sending direction and destroys the socket when everything is sent. */
   destroySoon(): void {
     if (this.writable) this.end()

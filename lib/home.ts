@@ -34,8 +34,7 @@ export function openConnection(
 ): Connection {
   const threads = threadsOf(options.threads)
   const handshakeTimeout = options.handshakeTimeout || 0
-  if (threads === 0 || !hasDescriptor(transport))
-    return new InlineConnection(ssl, transport, events, handshakeTimeout)
+  if (threads === 0 || !hasDescriptor(transport)) return new InlineConnection(ssl, transport, events, handshakeTimeout)
   return EngineConnection.over(ssl, transport, events, {
     threads,
     handshakeTimeout,

@@ -263,9 +263,19 @@ export class Server extends net.Server {
     return this.#context.getTicketKeys()
   }
 
-  /** Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
+  /**
+   * Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. While the engine listens, new connections get a context of their own with
+   * these keys, made from the same options and with the same session callbacks.
+   * @see SSL_CTX_set_tlsext_ticket_key_cb(3)
+   */
   setTicketKeys(keys: Uint8Array): void {
-    this.#context.setTicketKeys(keys)
+    if (this.#listeners.size === 0 || this.#settings.secureContext) {
+      this.#context.setTicketKeys(keys)
+      return
+    }
+    const { newSessionCallback, removeSessionCallback, getSessionCallback } = this.#context
+    this.setSecureContext({ ...this.#settings, ticketKeys: keys })
+    Object.assign(this.#context, { newSessionCallback, removeSessionCallback, getSessionCallback })
   }
 
   /**
@@ -343,8 +353,11 @@ export class Server extends net.Server {
     if (sessions !== null) {
       // A session that the context kept as well would be resumed here after another process had used it, and would be
       // deleted from the store, as removed, when this process frees its context.
-      context.sessionCacheMode = libssl.SSL_SESS_CACHE_SERVER | libssl.SSL_SESS_CACHE_NO_INTERNAL
-      libssl.SSL_CTX_set_options(context.handle, libssl.SSL_OP_NO_TICKET)
+      const mode = libssl.SSL_SESS_CACHE_SERVER | libssl.SSL_SESS_CACHE_NO_INTERNAL
+      if (context.sessionCacheMode !== mode) context.sessionCacheMode = mode
+      const { SSL_OP_NO_TICKET } = libssl
+      const issuesTickets = (libssl.SSL_CTX_get_options(context.handle) & SSL_OP_NO_TICKET) === 0
+      if (issuesTickets) libssl.SSL_CTX_set_options(context.handle, SSL_OP_NO_TICKET)
       context._want('newSession')
       context._want('getSession')
       context._onRemoval((session) => sessions.forget(session))

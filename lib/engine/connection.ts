@@ -38,7 +38,6 @@ class EngineEndpoint implements Endpoint {
   /** The connection is closing: its number means nothing from now on. */
   leave(): void {
     if (this.#gone) return
-    this.#remote ??= engine.remoteAddress(this.#id)
     this.#gone = true
     if (this.#keepsAlive) keepAlive(false)
   }
@@ -87,6 +86,10 @@ class EngineEndpoint implements Endpoint {
 
   setKeepAlive(on = false, delay = 0): void {
     if (!this.#gone) engine.setKeepAlive(this.#id, on ? 1 : 0, Math.floor(delay / 1000))
+  }
+
+  resetAndDestroy(): void {
+    if (!this.#gone) engine.reset(this.#id)
   }
 
   ref(): void {

@@ -81,6 +81,7 @@ interface EngineFunctions {
   hold(connection: number, on: number): void
   finish(connection: number): void
   destroy(connection: number, politely: number): void
+  reset(connection: number): void
   ssl(connection: number): SSL | null
   owner(ssl: SSL): [connection: number, profile: number] | null
   localAddress(connection: number): EngineAddress | null

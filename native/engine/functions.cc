@@ -155,14 +155,25 @@ void destroy(Environment& env, uint64_t id, int politely) {
   if (const auto connection = Engine::of(env).connection(id)) connection->destroy(politely != 0);
 }
 
+// What is closed from now on is reset: the peer gets an error instead of an end.
+void reset(Environment& env, uint64_t id) {
+  const auto connection = Engine::of(env).connection(id);
+  if (!connection) return;
+  const std::lock_guard lock(connection->mutex());
+  const linger at_once{1, 0};
+  setsockopt(connection->descriptor(), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 napi_value ssl_of(Environment& env, uint64_t id) {
   const auto connection = Engine::of(env).connection(id);
   return connection ? connection->object(env) : binding::null(env);
 }
 
-// [connection, profile] of an SSL that lives here.
-napi_value owner_of(Environment& env, Ref<SSL> ssl) {
-  const auto driver = session::Connection::of(ssl.pointer)->driver();
+// [connection, profile] of an SSL that lives here; null for others, and when it is gone.
+napi_value owner_of(Environment& env, binding::Object ssl) {
+  const auto handle = binding::Handle::from(env, binding::TypeOf<SSL>::info(), ssl.value);
+  if (!handle || !handle->alive()) return binding::null(env);
+  const auto driver = session::Connection::of(static_cast<const SSL*>(handle->use()))->driver();
   if (!driver) return binding::null(env);
   const auto& connection = static_cast<const Connection&>(*driver);
   napi_value result = nullptr;
@@ -232,6 +243,7 @@ constexpr binding::Function kFunctions[] = {
     define<&hold>("hold"),
     define<&finish>("finish"),
     define<&destroy>("destroy"),
+    define<&reset>("reset"),
     define<&ssl_of>("ssl"),
     define<&owner_of>("owner"),
     define<&address_of_connection<getsockname>>("localAddress"),

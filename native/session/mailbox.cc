@@ -40,7 +40,7 @@ Mailbox::Mailbox(binding::Environment& env) : env_(&env) {
   binding::check(napi_create_threadsafe_function(
       env.env(), nullptr, nullptr, name, 0, 1, nullptr, nullptr, this,
       [](napi_env call_env, napi_value, void* mailbox, void*) {
-        if (call_env != nullptr) static_cast<Mailbox*>(mailbox)->deliver_all_from_loop();
+        if (call_env != nullptr) static_cast<Mailbox*>(mailbox)->deliver_one_from_loop();
       },
       &wake_));
   // Waiting for events keeps no program alive; sockets, timers and promises do.
@@ -150,22 +150,25 @@ napi_value Mailbox::deliver_now() noexcept {
   return first_exception;
 }
 
-void Mailbox::deliver_all_from_loop() noexcept {
+void Mailbox::deliver_one_from_loop() noexcept {
   {
     const std::lock_guard lock(mutex_);
     wake_sent_ = false;
   }
-  while (auto event = pop()) {
-    try {
-      const HandleScope scope(env_->env());
-      deliver(*event);
-    } catch (const binding::Pending&) {
-      napi_value exception = take_exception(env_->env());
-      // Without an exception JavaScript is terminating: close() will empty the queue.
-      if (exception == nullptr) return;
-      napi_fatal_exception(env_->env(), exception);
-    }
+  const auto event = pop();
+  if (!event) return;
+  try {
+    const HandleScope scope(env_->env());
+    deliver(*event);
+  } catch (const binding::Pending&) {
+    napi_value exception = take_exception(env_->env());
+    // Without an exception JavaScript is terminating: close() will empty the queue.
+    if (exception == nullptr) return;
+    napi_fatal_exception(env_->env(), exception);
   }
+  // Each event is a callback of its own to Node: between two of them promises and process.nextTick have their turn.
+  const std::lock_guard lock(mutex_);
+  if (!queue_.empty()) wake();
 }
 
 void Mailbox::close() noexcept {

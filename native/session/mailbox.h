@@ -69,7 +69,7 @@ class Mailbox {
 
  private:
   std::unique_ptr<Event> pop() noexcept;
-  void deliver_all_from_loop() noexcept;
+  void deliver_one_from_loop() noexcept;
   void wake() noexcept;
   void deliver(Event& event);
 

@@ -127,9 +127,14 @@ void Context::set_callback(binding::Environment& env, binding::Handle& handle, S
 }
 
 void Context::reserve(SSL_CTX* ctx) {
-  for (const Slot slot : {Slot::kNew, Slot::kGet, Slot::kKeylog, Slot::kCert}) {
+  if (users > 0) return;
+  // With a remove callback, servers put sessions of TLS 1.3 into an internal cache that else has none of them.
+  const bool caches = (SSL_CTX_get_session_cache_mode(ctx) & SSL_SESS_CACHE_NO_INTERNAL_STORE) == 0;
+  for (const Slot slot : {Slot::kNew, Slot::kGet, Slot::kKeylog, Slot::kCert, Slot::kRemove}) {
     bool& installed = installed_.at(static_cast<size_t>(slot));
-    if (!installed && users == 0) install(ctx, slot, installed = true);
+    if (installed || (slot == Slot::kRemove && caches)) continue;
+    install(ctx, slot, true);
+    installed = true;
   }
 }
 
