@@ -85,16 +85,16 @@ function runTests(file, env) {
   })
 }
 
+/** The first line of a report, or what the sanitizer says when it gives up itself. */
+const headline = /^(?=.*(?:WARNING: Thread|ERROR: Address|ERROR: Thread|CHECK failed|FATAL: ))/m
+
 /** What the log of a process tells: its reports, and how many more the suppressions have kept back. */
 function readLog(file) {
   const log = readFileSync(file, 'utf8')
+  const [, ...reports] = log.split(headline)
   const kept = [...log.matchAll(/Matched (\d+) suppressions/g)]
   return {
-    // From its headline to its summary, or to the end where the sanitizer itself gave up.
-    reports:
-      log.match(
-        /^.*(WARNING: Thread|ERROR: Address|ERROR: Thread|CHECK failed|FATAL: ).*\n[^]*?(^SUMMARY.*|$(?![^]))/gm,
-      ) ?? [],
+    reports: reports.map((report) => report.replace(/(^SUMMARY.*$)[\s\S]*/m, '$1')),
     suppressed: kept.reduce((sum, [, count]) => sum + Number(count), 0),
   }
 }
