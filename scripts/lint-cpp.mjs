@@ -59,9 +59,11 @@ async function tidy(program) {
 }
 
 async function main() {
-  const sources = readdirSync('native', { recursive: true })
-    .filter((name) => /\.(cc|h)$/.test(name))
-    .map((name) => join('native', name))
+  const sources = ['native', 'bench'].flatMap((folder) =>
+    readdirSync(folder, { recursive: true })
+      .filter((name) => /\.(cc|h)$/.test(name))
+      .map((name) => join(folder, name)),
+  )
   const clangFormat = find('clang-format', clangTools)
   if (process.argv.includes('--fix')) return run(clangFormat, ['-i', ...sources])
   const clangTidy = find('clang-tidy', clangTools)

@@ -17,9 +17,11 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Runtime, runtime } from 'openssl-session/libssl'
+import { addonFile } from './lifecycle/run.js'
+import { sanitized } from './support/sanitizer.js'
 
 const packageFolder = join(dirname(fileURLToPath(import.meta.url)), '..', '..')
-const addon = join(packageFolder, 'build', 'Release', 'openssl_session.node')
+const addon = resolve(addonFile())
 const nodeHeaders = join(dirname(realpathSync(process.execPath)), '..', 'include', 'node')
 
 const output = (command: string, ...args: string[]) => execFileSync(command, args, { encoding: 'utf8' }).trim()
@@ -198,7 +200,7 @@ describe('Loading the addon', () => {
   it('fails with ERR_ADDON_NOT_BUILT, naming the command that builds it, when it is missing', () => {
     cpSync(join(packageFolder, 'dist'), join(folder, 'copy', 'dist'), { recursive: true })
     copyFileSync(join(packageFolder, 'package.json'), join(folder, 'copy', 'package.json'))
-    const { code, message } = runFresh<Failure>(importIt, {}, join(folder, 'copy'))
+    const { code, message } = runFresh<Failure>(importIt, { OPENSSL_SESSION_BUILD: '' }, join(folder, 'copy'))
     assert.equal(code, 'ERR_ADDON_NOT_BUILT')
     assert.ok(message.includes(join(realpathSync(folder), 'copy', 'build', 'Release')), message)
     assert.match(message, /npm run build/)
@@ -209,7 +211,9 @@ describe('Loading the addon', () => {
     const load = `const { runtime } = ${importIt}; return runtime()`
     assert.equal(runFresh<Failure>(load, { OPENSSL_SESSION_BUILD: copy }).code, 'ERR_ADDON_NOT_BUILT')
     copyFileSync(addon, copy)
-    assert.deepEqual(runFresh(load, { OPENSSL_SESSION_BUILD: copy }), runtime())
+    // A static build is its own libssl.
+    const inside = runtime().linkage === 'static' ? { libssl: realpathSync(copy), libcrypto: realpathSync(copy) } : {}
+    assert.deepEqual(runFresh(load, { OPENSSL_SESSION_BUILD: copy }), { ...runtime(), ...inside })
     const { code, message } = runFresh<Failure>(load, { OPENSSL_SESSION_BUILD: 'NoSuchBuild' })
     assert.equal(code, 'ERR_ADDON_NOT_BUILT')
     assert.ok(message.includes(join('build', 'NoSuchBuild')), message)
@@ -224,11 +228,13 @@ describe('Loading the addon', () => {
   })
 
   it('works twice in one process', () => {
+    // Sanitizers end the process at RTLD_DEEPBIND; lib/native.ts does without it too.
+    const isolation = sanitized ? '' : ' | constants.dlopen.RTLD_DEEPBIND'
     const [first, second] = runFresh<Runtime[]>(`
       const { runtime } = ${importIt}
       const { constants } = await import('node:os')
       const again = { exports: {} }
-      process.dlopen(again, ${JSON.stringify(addon)}, constants.dlopen.RTLD_NOW | constants.dlopen.RTLD_DEEPBIND)
+      process.dlopen(again, ${JSON.stringify(addon)}, constants.dlopen.RTLD_NOW${isolation})
       return [runtime(), again.exports.runtime()]`)
     assert.deepEqual(first, runtime())
     assert.deepEqual(second, first)

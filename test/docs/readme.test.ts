@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { runtime } from 'openssl-session/libssl'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -30,7 +31,8 @@ describe('The README', () => {
 
   it('has a libssl example that runs and names the library', async () => {
     const { stdout } = await run(process.execPath, [compiled('libssl')])
-    assert.match(stdout, /^OpenSSL \d\.\d+\.\d+.* .*libssl/)
+    assert.match(stdout, /^OpenSSL \d\.\d+\.\d+/)
+    assert.ok(stdout.endsWith(` ${runtime().libssl}\n`), stdout)
   })
 
   describe('in its server example', () => {

@@ -1,6 +1,7 @@
 // Whatever happens to handshakes and to the objects around them, what OpenSSL allocated is given back.
 
 import assert from 'node:assert/strict'
+import { sanitized } from '../support/sanitizer.js'
 import type { Report as BreakOffReport } from './programs/break_off.js'
 import type { Report as ForgetReport } from './programs/forget.js'
 import type { Report as ManyReport, Sample } from './programs/many_handshakes.js'
@@ -11,7 +12,7 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 const owning = (owned: Readonly<Record<string, number>>) => sum(Object.values(owned))
 
 function median(numbers: number[]): number {
-  return numbers.sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
 }
 
 describe('Ten thousand handshakes, full and resumed', function () {
@@ -52,12 +53,13 @@ describe('Ten thousand handshakes, full and resumed', function () {
     // Caches grow in steps now and then. A leak grows always: 100 kB per part are 100 bytes per handshake.
     const { usual, late } = growth((sample) => sample.resident)
     const all = JSON.stringify(result.samples.map(({ resident }) => resident))
-    assert.ok(usual < 1e5 && late < 5e6, all)
+    // A sanitizer keeps a part of what is freed, and notes about all of it: megabytes come and go.
+    assert.ok(usual < (sanitized ? 1e7 : 1e5) && late < (sanitized ? 5e7 : 5e6), all)
   })
 
   it('keep no more JavaScript objects in the end than in the middle', () => {
-    const { late } = growth((sample) => sample.heap)
-    assert.ok(late < 2e5, JSON.stringify(result.samples.map(({ heap }) => heap)))
+    const { usual, late } = growth((sample) => sample.heap)
+    assert.ok(usual < 6e4 && late < 5e5, JSON.stringify(result.samples.map(({ heap }) => heap)))
   })
 })
 

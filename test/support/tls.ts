@@ -28,6 +28,37 @@ export function only(version: Version): { minVersion: Version; maxVersion: Versi
   return { minVersion: version, maxVersion: version }
 }
 
+/** Where connections live: on the JavaScript thread, or on threads of the engine. */
+export type Home = 'inline' | 'engine'
+
+/** The `threads` option of what this file starts; undefined leaves it to the library. */
+let threads: number | undefined
+
+/** Runs the tests of `define` once for each home, which `identity()` and `trusting()` then choose. */
+export function inEachHome(define: (home: Home) => void): void {
+  const homes = [
+    { home: 'inline', title: 'at home on the JavaScript thread', count: 0 },
+    { home: 'engine', title: 'at home on the engine', count: 2 },
+  ] as const
+  for (const { home, title, count } of homes) {
+    describe(title, () => {
+      let outside: number | undefined
+      before(() => {
+        outside = threads
+        threads = count
+      })
+      after(() => {
+        threads = outside
+      })
+      define(home)
+    })
+  }
+}
+
+function chosenHome(): { threads?: number } {
+  return threads === undefined ? {} : { threads }
+}
+
 const open = new Set<{ destroy(): unknown }>()
 const listening = new Set<NetServer>()
 
@@ -59,7 +90,7 @@ export async function listen(server: NetServer): Promise<number> {
 /** Options of a server with the tests' certificate. */
 export function identity(options: ServerOptions = {}): ServerOptions {
   const { server } = certs()
-  return { cert: server.chain, key: server.key, ...options }
+  return { cert: server.chain, key: server.key, ...chosenHome(), ...options } as ServerOptions
 }
 
 export interface Running {
@@ -98,7 +129,7 @@ export function trusting<O extends object>(
   port: number,
   options?: O,
 ): { port: number; host: string; ca: string; servername: string } & O {
-  return { port, host: '127.0.0.1', ca: certs().root.cert, servername: 'localhost', ...(options as O) }
+  return { port, host: '127.0.0.1', ca: certs().root.cert, servername: 'localhost', ...chosenHome(), ...(options as O) }
 }
 
 /** A client of ours, which the test's end destroys. */
