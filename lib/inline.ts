@@ -425,6 +425,7 @@ export class InlineConnection implements Connection {
     const ssl = this.#ssl
     if (ssl === null) return
     if (this.#atClose.politely && this.#mayGoPolitely(ssl)) this.#shutdown(ssl)
+    else this.#sendLast(ssl)
     const transport = this.#transport
     transport.off('data', this.#onData)
     transport.off('end', this.#onEnd)
@@ -439,6 +440,17 @@ export class InlineConnection implements Connection {
     libssl.SSL_free(ssl)
     libssl.BIO_free(this.#rbio)
     libssl.BIO_free(this.#wbio)
+  }
+
+  /** What was written before the end goes out as far as the transport takes it at once. */
+  #sendLast(ssl: libssl.SSL): void {
+    if (!this.#established || this.#broken || this.#congested || this.#holds > 0) return
+    for (const bytes of this.#queue.splice(0)) {
+      libssl.ERR_clear_error()
+      if (libssl.SSL_write(ssl, bytes) <= 0) break
+    }
+    libssl.ERR_clear_error()
+    this.#flush()
   }
 
   /** Whether a goodbye would be true: everything that was written has been sent, and somebody is there. */

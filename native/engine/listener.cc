@@ -28,6 +28,7 @@ class ListenerEvent final : public session::Event {
     const auto engine = engine_.lock();
     if (engine) engine->tell(env, Told::kListener, listener_, binding::to_js(env, error_));
   }
+  bool waits_for_loop() const override { return true; }
 
  private:
   const std::weak_ptr<Engine> engine_;
@@ -49,6 +50,7 @@ class DropEvent final : public session::Event {
     binding::check(napi_set_named_property(env.env(), addresses, "remote", address_object(env, remote_)));
     engine->tell(env, Told::kDropped, listener_, addresses);
   }
+  bool waits_for_loop() const override { return true; }
 
  private:
   const std::weak_ptr<Engine> engine_;

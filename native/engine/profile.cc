@@ -14,6 +14,7 @@ class GoneEvent final : public session::Event {
   void deliver(binding::Environment& env) override {
     if (const auto engine = engine_.lock()) engine->tell(env, Told::kProfileGone, profile_, nullptr);
   }
+  bool waits_for_loop() const override { return true; }
 
  private:
   const std::weak_ptr<Engine> engine_;

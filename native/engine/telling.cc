@@ -15,6 +15,7 @@ class ConnectionEvent : public session::Event {
     // The engine may be stopped before its last words are heard.
     if (const auto engine = engine_.lock()) engine->tell(env, connection_, what_, value(env));
   }
+  bool waits_for_loop() const final { return true; }
 
  protected:
   virtual napi_value value(binding::Environment& env) {

@@ -2,6 +2,9 @@
 
 #include <openssl/err.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "openssl/error_queue.h"
 
 namespace session {
@@ -90,6 +93,26 @@ std::unique_ptr<Event> Mailbox::pop() noexcept {
   return event;
 }
 
+std::unique_ptr<Event> Mailbox::pop_callback() noexcept {
+  const std::lock_guard lock(mutex_);
+  pushed_in_call_ = false;
+  const auto first =
+      std::stable_partition(queue_.begin(), queue_.end(), [](const auto& event) { return event->waits_for_loop(); });
+  callbacks_.insert(callbacks_.end(), std::make_move_iterator(first), std::make_move_iterator(queue_.end()));
+  queue_.erase(first, queue_.end());
+  if (callbacks_.empty()) return nullptr;
+  auto event = std::move(callbacks_.front());
+  callbacks_.pop_front();
+  return event;
+}
+
+void Mailbox::put_callbacks_back() noexcept {
+  const std::lock_guard lock(mutex_);
+  queue_.insert(queue_.begin(), std::make_move_iterator(callbacks_.begin()), std::make_move_iterator(callbacks_.end()));
+  callbacks_.clear();
+  if (!queue_.empty()) wake();
+}
+
 void Mailbox::deliver(Event& event) {
   try {
     event.deliver(*env_);
@@ -101,10 +124,9 @@ void Mailbox::deliver(Event& event) {
 
 void Mailbox::settle() {
   if (!pushed_in_call_) return;
-  pushed_in_call_ = false;
   // Callbacks make libssl calls of their own; the caller is still to see the errors of its own call.
   const ossl::ErrorQueueKeeper errors;
-  while (auto event = pop()) {
+  while (auto event = pop_callback()) {
     const HandleScope scope(env_->env());
     try {
       deliver(*event);
@@ -116,8 +138,7 @@ void Mailbox::settle() {
           continue;
         }
       }
-      const std::lock_guard lock(mutex_);
-      if (!queue_.empty()) wake();
+      put_callbacks_back();
       throw;
     }
   }
@@ -131,10 +152,9 @@ void Mailbox::postpone() noexcept {
 }
 
 napi_value Mailbox::deliver_now() noexcept {
-  pushed_in_call_ = false;
   const ossl::ErrorQueueKeeper errors;
   napi_value first_exception = nullptr;
-  while (auto event = pop()) {
+  while (auto event = pop_callback()) {
     try {
       deliver(*event);
     } catch (const binding::Pending&) {
@@ -177,7 +197,9 @@ void Mailbox::close() noexcept {
     const std::lock_guard lock(mutex_);
     if (!open_) return;
     open_ = false;
-    dropped.swap(queue_);
+    dropped.swap(callbacks_);
+    dropped.insert(dropped.end(), std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
+    queue_.clear();
     napi_release_threadsafe_function(wake_, napi_tsfn_abort);
   }
   // The references that the events held are given back here, outside the lock: that may fire trampolines.

@@ -22,6 +22,9 @@ class Event {
   // Runs on the environment's thread, with no OpenSSL lock held and on no fibre. An exception that the callback
   // threw is left pending (binding::Pending is thrown) for the mailbox to place.
   virtual void deliver(binding::Environment& env) = 0;
+  // Whether it is never delivered from within a call that JavaScript makes: what a connection tells comes to listeners
+  // that expect nobody's half-done work.
+  virtual bool waits_for_loop() const { return false; }
 
  private:
   friend class Mailbox;
@@ -42,15 +45,15 @@ class Mailbox {
   static void batch_wakes() noexcept;
   void flush() noexcept;
 
-  // On the environment's thread: delivers, in order, everything that is waiting, if the running call added to it.
+  // On the environment's thread: delivers, in order, every callback that is waiting, if the running call added to them.
   // Throws binding::Pending when a callback of the call's own threw; what remains is delivered later.
   void settle();
 
   // On the environment's thread: the running call throws, and what it gave rise to is delivered later.
   void postpone() noexcept;
 
-  // On the environment's thread, inside a C callback that must have its answer now: delivers everything that is
-  // waiting. Returns what a callback threw, or null.
+  // On the environment's thread, inside a C callback that must have its answer now: delivers every callback that
+  // is waiting. Returns what a callback threw, or null.
   napi_value deliver_now() noexcept;
 
   // Whether waiting for events keeps the program alive: not at first. On the environment's thread.
@@ -68,7 +71,13 @@ class Mailbox {
   bool on_environment_thread() const { return std::this_thread::get_id() == thread_; }
 
  private:
+  using Queue = std::deque<std::unique_ptr<Event>>;
+
   std::unique_ptr<Event> pop() noexcept;
+  // The next of what may be delivered from within a call, in order.
+  std::unique_ptr<Event> pop_callback() noexcept;
+  // Those that were not delivered from within the call come from the loop.
+  void put_callbacks_back() noexcept;
   void deliver_one_from_loop() noexcept;
   void wake() noexcept;
   void deliver(Event& event);
@@ -77,7 +86,9 @@ class Mailbox {
   const std::thread::id thread_ = std::this_thread::get_id();
   napi_threadsafe_function wake_ = nullptr;
   std::mutex mutex_;
-  std::deque<std::unique_ptr<Event>> queue_;
+  Queue queue_;
+  // Set apart while calls deliver them.
+  Queue callbacks_;
   bool wake_sent_ = false;
   bool pushed_in_call_ = false;
   bool open_ = true;
