@@ -67,14 +67,14 @@ function build(kind, opensslRoot) {
 }
 
 /**
- * A folder for the front of PATH, whose programs begin without the sanitizer: it has nothing to say about them, and
- * curl stops for ever in its first setlocale() with libasan.
+ * A folder for the front of PATH, whose programs begin without the sanitizer. It has nothing to say about them, and they do
+ * not all bear it: with libasan, curl stops for ever in its first setlocale(); with libtsan, sh crashes.
  */
 function otherPrograms() {
   const folder = resolve('build', 'sanitize', 'bin')
   mkdirSync(folder, { recursive: true })
   for (const name of ['curl', 'openssl']) {
-    const script = `#!/bin/sh\nPATH=\${PATH#*:}\nunset LD_PRELOAD\nexec ${name} "$@"\n`
+    const script = `#!/usr/bin/env -S -u LD_PRELOAD sh\nPATH=\${PATH#*:} exec ${name} "$@"\n`
     writeFileSync(join(folder, name), script, { mode: 0o755 })
   }
   return folder
