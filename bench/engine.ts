@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Rig } from './engine/rig.js'
 import { type Figure, type Scenario, scenarios, type Values } from './engine/scenarios.js'
-import { compile, describeMachine, fileLimit, hasProgram, makeCredentials, pin } from './engine/setup.js'
+import { compile, describeMachine, fileLimit, makeCredentials, pin, requirePrograms } from './engine/setup.js'
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -89,7 +89,7 @@ async function main(): Promise<void> {
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1.')
   if (!Number.isInteger(threads) || threads < 0) throw new Error('--threads takes a whole number from 0.')
   const needs = (name: string): boolean => chosen.some((scenario) => scenario.name === name)
-  if (needs('http') && !hasProgram('wrk')) throw new Error('wrk is missing. On Debian: apt-get install -y wrk')
+  requirePrograms(needs('http') ? [] : ['wrk'])
   if (needs('idle') && (await fileLimit()) < 10_500) throw new Error('idle opens 10,000 connections: ulimit -Hn 10500')
   for (const text of await describeMachine(await pin())) console.log(text)
   const folder = mkdtempSync(join(tmpdir(), 'bench-engine-'))
