@@ -30,6 +30,8 @@ const sanitizers = {
       'exitcode=0',
       // Otherwise every program waits a second before it ends.
       'atexit_sleep_ms=0',
+      // It tells of these handlers on the standard error, which some tests want empty. A crash fails the test as it is.
+      'handle_segv=0:handle_sigbus=0:handle_sigfpe=0',
       'history_size=4',
       'second_deadlock_stack=1',
     ],
