@@ -14,7 +14,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { Rig } from './engine/rig.js'
 import { type Figure, type Scenario, scenarios, type Values } from './engine/scenarios.js'
-import { compile, describeMachine, fileLimit, hasProgram, makeCredentials, pin } from './engine/setup.js'
+import { compile, describeMachine, fileLimit, makeCredentials, pin, requirePrograms } from './engine/setup.js'
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,7 +29,7 @@ const { values: options, positionals } = parseArgs({
 interface Result {
   scenario: string
   figure: string
-  median: string
+  median: number
   range: string
   target: string
   met: string
@@ -41,12 +41,7 @@ function median(numbers: number[]): number {
   return (at((numbers.length - 1) / 2) + at(numbers.length / 2)) / 2
 }
 
-const short = (number: number): string => (number >= 100 ? number.toFixed(0) : number.toFixed(number >= 10 ? 1 : 2))
-
-const line = (values: Values): string =>
-  Object.entries(values)
-    .map(([name, value]) => `${name} ${short(value)}`)
-    .join(', ')
+const rounded = (number: number): number => Number(number.toFixed(number >= 100 ? 0 : number >= 10 ? 1 : 2))
 
 function conclude(scenario: Scenario, figure: Figure, rounds: Values[]): Result {
   const numbers = rounds.map((values) => figure.of(values))
@@ -56,8 +51,8 @@ function conclude(scenario: Scenario, figure: Figure, rounds: Values[]): Result 
   return {
     scenario: scenario.name,
     figure: figure.title,
-    median: middle.toFixed(2),
-    range: `${Math.min(...numbers).toFixed(2)} to ${Math.max(...numbers).toFixed(2)}`,
+    median: rounded(middle),
+    range: `${rounded(Math.min(...numbers))} to ${rounded(Math.max(...numbers))}`,
     target: 'atMost' in target ? `at most ${target.atMost}` : `at least ${target.atLeast}`,
     met: met ? 'yes' : 'NO',
   }
@@ -66,14 +61,17 @@ function conclude(scenario: Scenario, figure: Figure, rounds: Values[]): Result 
 async function measure(scenario: Scenario, rig: Rig, count: number): Promise<Result[]> {
   console.log(`\n${scenario.name}: ${scenario.about}`)
   const rounds: Values[] = []
-  for (let round = 0; round < count; round++) {
-    const values = await scenario.round(rig, round)
-    rounds.push(values)
-    console.log(`  round ${round + 1} of ${count}: ${line(values)}`)
+  for (let turn = 0; turn < count; turn++) {
+    const began = performance.now()
+    rounds.push(await scenario.round(rig, turn))
+    console.log(`  round ${turn + 1} of ${count}: ${rounded((performance.now() - began) / 1000)} s`)
   }
-  const names = Object.keys(rounds[0] ?? {})
-  const medians = names.map((name) => [name, median(rounds.map((values) => Number(values[name])))])
-  console.log(`  medians: ${line(Object.fromEntries(medians))}`)
+  const rows = Object.keys(rounds[0] ?? {}).map((name) => {
+    const numbers = rounds.map((values) => Number(values[name]))
+    const columns = numbers.map((number, turn) => [`round ${turn + 1}`, rounded(number)])
+    return [name, { ...Object.fromEntries(columns), median: rounded(median(numbers)) }]
+  })
+  console.table(Object.fromEntries(rows))
   return scenario.figures.map((figure) => conclude(scenario, figure, rounds))
 }
 
@@ -91,7 +89,7 @@ async function main(): Promise<void> {
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error('--rounds takes a whole number from 1.')
   if (!Number.isInteger(threads) || threads < 0) throw new Error('--threads takes a whole number from 0.')
   const needs = (name: string): boolean => chosen.some((scenario) => scenario.name === name)
-  if (needs('http') && !hasProgram('wrk')) throw new Error('wrk is missing. On Debian: apt-get install -y wrk')
+  requirePrograms(needs('http') ? [] : ['wrk'])
   if (needs('idle') && (await fileLimit()) < 10_500) throw new Error('idle opens 10,000 connections: ulimit -Hn 10500')
   for (const text of await describeMachine(await pin())) console.log(text)
   const folder = mkdtempSync(join(tmpdir(), 'bench-engine-'))

@@ -10,6 +10,8 @@ import type { Readable, Writable } from 'node:stream'
 export interface Report {
   /** Microseconds of processor time, user and system, all threads. */
   cpu: number
+  /** How often its threads have gone to sleep. */
+  switches: number
   /** Bytes of resident memory. */
   rss: number
   handshakes: number

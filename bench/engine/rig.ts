@@ -44,6 +44,14 @@ interface Handshakes {
   perSecond: number
 }
 
+interface Cost {
+  /** Processor time of the server, microseconds. */
+  cpu: number
+  /** How often a thread of the server has gone to sleep. */
+  switches: number
+  perSecond: number
+}
+
 interface Transfer {
   sent: number
   received: number
@@ -61,7 +69,7 @@ function expect(what: string, actual: number | undefined, wanted: number): void 
 
 /** Differences of two reports. */
 function between(before: Report, after: Report): Report {
-  const { handshakes, resumed, errors, received, sent, cpu, rss } = before
+  const { handshakes, resumed, errors, received, sent, cpu, switches, rss } = before
   return {
     ...after,
     handshakes: after.handshakes - handshakes,
@@ -70,6 +78,7 @@ function between(before: Report, after: Report): Report {
     received: after.received - received,
     sent: after.sent - sent,
     cpu: after.cpu - cpu,
+    switches: after.switches - switches,
     rss: after.rss - rss,
     requests: (after.requests ?? 0) - (before.requests ?? 0),
   }
@@ -114,8 +123,8 @@ export class Rig {
     return amount * this.#equipment.scale
   }
 
-  /** Processor time per handshake, and how many there were in a second. */
-  handshakes(peer: Peer, server: ServerSettings, load: LoadSettings): Promise<{ cpu: number; perSecond: number }> {
+  /** What handshakes cost, each, and how many there were in a second. */
+  handshakes(peer: Peer, server: ServerSettings, load: LoadSettings): Promise<Cost> {
     return this.#serve(peer, server, (running) => this.#shakeHands(running, load))
   }
 
@@ -228,7 +237,8 @@ export class Rig {
       expect("the server's handshakes", used.handshakes, result.handshakes)
       expect("the clients' resumed handshakes", result.resumed, settings.mode === 'resumed' ? result.handshakes : 0)
       expect("the server's resumed handshakes", used.resumed, result.resumed)
-      return { cpu: used.cpu / result.handshakes, perSecond: result.perSecond, delay: used.delay }
+      const { handshakes, perSecond } = result
+      return { cpu: used.cpu / handshakes, switches: used.switches / handshakes, perSecond, delay: used.delay }
     })
   }
 

@@ -39,7 +39,7 @@ async function alternate<T>(turn: number, measurements: Record<string, () => Pro
 
 const CLIENTS = 64
 
-async function cpu(rig: Rig, turn: number, runs: [name: string, peer: Peer, how: Protocol & Mode][]): Promise<Values> {
+async function cost(rig: Rig, turn: number, runs: [name: string, peer: Peer, how: Protocol & Mode][]): Promise<Values> {
   const results = await alternate(
     turn,
     Object.fromEntries(
@@ -47,12 +47,17 @@ async function cpu(rig: Rig, turn: number, runs: [name: string, peer: Peer, how:
         name,
         async () => {
           const times = { clients: CLIENTS, seconds: rig.scaled(2.5), warmup: rig.scaled(0.7) }
-          return (await rig.handshakes(peer, { external: how.mode === 'resumed' }, { ...how, ...times })).cpu
+          return rig.handshakes(peer, { external: how.mode === 'resumed' }, { ...how, ...times })
         },
       ]),
     ),
   )
-  return Object.fromEntries(results)
+  return Object.fromEntries(
+    results.flatMap(([name, { cpu, switches }]) => [
+      [`${name} (us)`, cpu],
+      [`${name}, sleeps of threads`, switches],
+    ]),
+  )
 }
 
 type Protocol = { protocol: '1.2' | '1.3' }
@@ -63,10 +68,10 @@ const tls12Resumed: Scenario = {
   about: 'Processor time of the server per TLS 1.2 handshake, resumed from an external store in memory',
   round: (rig, turn) => {
     const how = { protocol: '1.2', mode: 'resumed' } as const
-    return cpu(rig, turn, [
-      ['node:tls (us)', 'node', how],
-      ['openssl-session (us)', 'ours', how],
-      ['C (us)', 'c', how],
+    return cost(rig, turn, [
+      ['node:tls', 'node', how],
+      ['openssl-session', 'ours', how],
+      ['C', 'c', how],
     ])
   },
   figures: [
@@ -80,10 +85,10 @@ const tls13Resumed: Scenario = {
   about: 'Processor time of the server per TLS 1.3 handshake, resumed from an external store in memory',
   round: (rig, turn) => {
     const how = { protocol: '1.3', mode: 'resumed' } as const
-    return cpu(rig, turn, [
-      ['node:tls, full handshakes (us)', 'node', { protocol: '1.3', mode: 'full' }],
-      ['openssl-session (us)', 'ours', how],
-      ['C (us)', 'c', how],
+    return cost(rig, turn, [
+      ['node:tls, full handshakes', 'node', { protocol: '1.3', mode: 'full' }],
+      ['openssl-session', 'ours', how],
+      ['C', 'c', how],
     ])
   },
   figures: [

@@ -142,8 +142,9 @@ print({ port: (server.address() as AddressInfo).port })
 const delay = monitorEventLoopDelay({ resolution: 1 })
 let watching = false
 for await (const command of createInterface({ input: process.stdin })) {
-  const { user, system } = process.cpuUsage()
-  const report: Report = { cpu: user + system, rss: process.memoryUsage.rss(), ...counted }
+  const { userCPUTime, systemCPUTime, voluntaryContextSwitches: switches } = process.resourceUsage()
+  const cpu = userCPUTime + systemCPUTime
+  const report: Report = { cpu, switches, rss: process.memoryUsage.rss(), ...counted }
   if (watching) report.delay = delay.percentile(99) / 1e6
   delay.disable()
   watching = command === 'delay'

@@ -11,26 +11,40 @@ import { run } from './program.js'
 const sources = fileURLToPath(new URL('../../../bench/native/', import.meta.url))
 const outputs = fileURLToPath(new URL('../native/', import.meta.url))
 
+const [compiler = 'c++', ...compilerArguments] = process.env.CXX?.split(' ') ?? []
+
+/** Debian's packages of the programs that the benchmark calls. */
+const packages: Record<string, string> = {
+  [compiler]: 'g++ libssl-dev',
+  'pkg-config': 'pkg-config',
+  openssl: 'openssl',
+  wrk: 'wrk',
+}
+
+/** Throws an error that names all programs that are missing, unless there are none. `optional` are those that need not be there. */
+export function requirePrograms(optional: string[]): void {
+  const missing = Object.keys(packages).filter((name) => !optional.includes(name) && !hasProgram(name))
+  if (missing.length === 0) return
+  const wanted = missing.map((name) => packages[name]).join(' ')
+  throw new Error(`The benchmark lacks ${missing.join(' and ')}. On Debian: apt-get install -y ${wanted}`)
+}
+
 /** Compiles one of the native programs, if it is not up to date. Returns its path. */
 export async function compile(name: string): Promise<string> {
   const output = join(outputs, name)
   const time = (file: string) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0
   const newest = Math.max(...readdirSync(sources).map((file) => time(join(sources, file))))
   if (time(output) > newest) return output
-  const compiler = process.env.CXX || 'c++'
-  for (const program of [compiler, 'pkg-config']) {
-    if (!hasProgram(program))
-      throw new Error(`${program} is missing. On Debian: apt-get install -y g++ pkg-config libssl-dev`)
-  }
   mkdirSync(outputs, { recursive: true })
   const libraries = (await run('pkg-config', ['--cflags', '--libs', 'openssl'])).trim().split(/\s+/)
-  const strict = ['-O2', '-std=c++20', '-Wall', '-Wextra', '-Werror']
+  const strict = [...compilerArguments, '-O2', '-std=c++20', '-Wall', '-Wextra', '-Werror']
   await run(compiler, [...strict, join(sources, `${name}.cc`), '-o', output, ...libraries])
   return output
 }
 
-export function hasProgram(name: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+function hasProgram(name: string): boolean {
+  const folders = name.includes('/') ? [''] : (process.env.PATH ?? '').split(delimiter)
+  return folders.some((folder) => {
     try {
       accessSync(join(folder, name), constants.X_OK)
       return true

@@ -97,9 +97,10 @@ void print_figures() {
     std::fclose(file);
   }
   std::printf(
-      "{\"cpu\":%ld,\"rss\":%ld,\"handshakes\":%lu,\"resumed\":%lu,\"errors\":%lu,\"received\":%lu,\"sent\":%lu}\n",
-      microseconds(usage.ru_utime) + microseconds(usage.ru_stime), pages * sysconf(_SC_PAGESIZE), counters.handshakes,
-      counters.resumed, counters.errors, counters.received, counters.sent);
+      "{\"cpu\":%ld,\"switches\":%ld,\"rss\":%ld,\"handshakes\":%lu,\"resumed\":%lu,\"errors\":%lu,\"received\":%lu,"
+      "\"sent\":%lu}\n",
+      microseconds(usage.ru_utime) + microseconds(usage.ru_stime), usage.ru_nvcsw, pages * sysconf(_SC_PAGESIZE),
+      counters.handshakes, counters.resumed, counters.errors, counters.received, counters.sent);
   std::fflush(stdout);
 }
 

@@ -11,7 +11,7 @@ import { identity, listen, type Running } from './tls.js'
 
 /** A server that takes connections: http.Server and http2's. */
 export interface TakesConnections {
-  emit(event: 'connection', socket: unknown): boolean
+  emit(event: 'connection', socket: TLSSocket): boolean
 }
 
 export interface WebSite extends Running {
@@ -28,7 +28,8 @@ export async function inFront(
 ): Promise<WebSite> {
   const choose = typeof web === 'function' ? web : () => web
   const sockets: TLSSocket[] = []
-  const server = createServer(identity(options), (socket) => {
+  // As an HTTP server would have it on a port of its own.
+  const server = createServer(identity({ noDelay: true, ...options }), (socket) => {
     sockets.push(socket)
     choose(socket).emit('connection', socket)
   })
