@@ -122,7 +122,7 @@ function nodeServer(): Server {
 }
 
 function ourServer(): Server {
-  const options: ServerOptions & { threads: number } = { ...credentials, threads: Number(values.threads) }
+  const options: ServerOptions = { ...credentials, threads: Number(values.threads) }
   if (values.store !== 'none') options.sessionStore = store
   if (values.serve !== 'http') return createServer(options, onConnection)
   // https.Server asks for the same.
