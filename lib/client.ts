@@ -76,6 +76,7 @@ function onSecure(socket: TLSSocket, options: ConnectionOptions): void {
 function makeOwner(options: ConnectionOptions): ConnectionOwner {
   return {
     newSession: (socket, session) => socket._clientSession(session),
+    secured: (socket) => onSecure(socket, options),
     disconnected: () => {
       const error = connectionReset('Client network socket disconnected before secure TLS connection was established')
       const { path, host, port, localAddress } = options
@@ -116,6 +117,5 @@ export function connect(...args: unknown[]): TLSSocket {
   }
   if (listener !== undefined) socket.once('secureConnect', listener)
   if (options.timeout) socket.setTimeout(options.timeout)
-  socket.once('secure', () => onSecure(socket, options))
   return socket
 }

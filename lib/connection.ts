@@ -3,10 +3,21 @@
 
 import type * as libssl from './libssl.js'
 
+/** What a home knows of a handshake that is complete; what it does not tell, the SSL does. */
+export interface Handshake {
+  /** `TLS1_3_VERSION` and the like. */
+  readonly version: number
+  readonly resumed: boolean
+  /** The application protocol, empty when none was agreed on. */
+  readonly alpnProtocol: string
+  /** The name that the client asked for, empty when it asked for none. */
+  readonly servername: string
+}
+
 /** What a home tells its socket. */
 export interface ConnectionEvents {
   /** The handshake is complete. */
-  established(): void
+  established(handshake?: Handshake): void
   /** Plain text has come. False asks the home to read no more until `read()`. */
   received(bytes: Buffer): boolean
   /** Nothing more will come: the peer has said so, or its stream has ended (before or after the handshake). */

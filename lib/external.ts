@@ -52,8 +52,12 @@ export class ExternalSessions {
   save(session: libssl.SSL_SESSION): void {
     const bytes = libssl.i2d_SSL_SESSION(session)
     const ttl = libssl.SSL_SESSION_get_time(session) + libssl.SSL_SESSION_get_timeout(session) - Date.now() / 1000
-    const id = libssl.SSL_SESSION_get_id(session)
-    if (bytes !== null && ttl > 0) this.#tell('set', id, () => this.#store.set(id, bytes, ttl))
+    if (bytes !== null) this.keep(libssl.SSL_SESSION_get_id(session), bytes, ttl)
+  }
+
+  /** Stores a new session in DER form for so many seconds. */
+  keep(id: Buffer, der: Buffer, ttl: number): void {
+    if (ttl > 0) this.#tell('set', id, () => this.#store.set(id, der, ttl))
   }
 
   /** Deletes a session that OpenSSL has withdrawn. */
@@ -61,13 +65,47 @@ export class ExternalSessions {
     this.#delete(libssl.SSL_SESSION_get_id(session))
   }
 
-  /** Looks a session up; one of TLS 1.3 is gone from the store then, since it is to be used once. */
-  find(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
+  /**
+   * Looks a session up for somebody who sets the time for it. `answer` is called once, and returns false when it cannot use the bytes. A session to be used
+   * once is gone from the store then.
+   */
+  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void {
+    const give = (bytes: Buffer | null | undefined): void => {
+      if (bytes === null || bytes === undefined) {
+        answer(null)
+        return
+      }
+      if (once && !this.#takes) this.#delete(id)
+      if (bytes instanceof Uint8Array && answer(bytes)) return
+      // Gone, so that it is reported once.
+      if (!once) this.#delete(id)
+      libssl.SSL_SESSION_free(restore(bytes, id))
+      throw codedError('ERR_SESSION_DAMAGED', 'The stored session cannot be resumed')
+    }
+    const miss = (error: unknown): void => {
+      this.#failed(storeError(this.#operation(once), id, error))
+      answer(null)
+    }
+    try {
+      const found = this.#ask(id, once)
+      if (isPromise(found)) found.then(give).then(undefined, miss)
+      else give(found)
+    } catch (error) {
+      miss(error)
+    }
+  }
+
+  /** Reports a look-up that was not answered in time. */
+  late(id: Buffer, once: boolean): void {
+    this.#failed(storeError(this.#operation(once), id, this.#lateError()))
+  }
+
+  /** Looks a session up for libssl's callback; one of TLS 1.3 is gone from the store then, since it is to be used once. */
+  findFor(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
     const once = isTls13(socket)
-    const operation = this.#takes(socket) ? 'take' : 'get'
     const answer = (bytes: Buffer | null | undefined): libssl.SSL_SESSION | null => {
       if (bytes === null || bytes === undefined) return null
-      if (once && operation === 'get') this.#delete(id)
+      if (once && !this.#takes) this.#delete(id)
       // Nobody would take the handle over.
       if (socket.handle === null) return null
       try {
@@ -81,30 +119,30 @@ export class ExternalSessions {
       }
     }
     const miss = (error: unknown): null => {
-      this.#failed(storeError(operation, id, error))
+      this.#failed(storeError(this.#operation(once), id, error))
       return null
     }
     try {
-      const found = operation === 'take' ? this.#store.take?.(id) : this.#store.get(id)
-      if (isPromise(found)) {
-        const inTime = socket._limitsLookups ? found : this.#inTime(found)
-        return Promise.resolve(inTime).then(answer).catch(miss)
-      }
-      return answer(found)
+      const found = this.#ask(id, once)
+      if (!isPromise(found)) return answer(found)
+      const inTime = socket._limitsLookups ? Promise.resolve(found) : this.#inTime(found)
+      return inTime.then(answer).catch(miss)
     } catch (error) {
       return miss(error)
     }
   }
 
-  /** Reports that a look-up which somebody else timed was not answered in time. */
-  late(socket: TLSSocket, id: Buffer): void {
-    const operation = this.#takes(socket) ? 'take' : 'get'
-    this.#failed(storeError(operation, id, this.#lateError()))
+  /** Whether the store gives a session away and forgets it in one step. */
+  get #takes(): boolean {
+    return this.#store.take !== undefined
   }
 
-  /** Sessions of TLS 1.3 are used once. */
-  #takes(socket: TLSSocket): boolean {
-    return this.#store.take !== undefined && isTls13(socket)
+  #operation(once: boolean): 'take' | 'get' {
+    return once && this.#takes ? 'take' : 'get'
+  }
+
+  #ask(id: Buffer, once: boolean): ReturnType<SessionStore['get']> {
+    return once && this.#store.take !== undefined ? this.#store.take(id) : this.#store.get(id)
   }
 
   #lateError(): Error {
@@ -141,7 +179,8 @@ export class ExternalSessions {
   }
 }
 
-function isTls13(socket: TLSSocket): boolean {
+/** Whether the connection's sessions are to be used once. */
+export function isTls13(socket: TLSSocket): boolean {
   return socket.handle !== null && libssl.SSL_version(socket.handle) === libssl.TLS1_3_VERSION
 }
 

@@ -12,7 +12,7 @@ import { EngineConnection, systemError } from './engine/connection.js'
 import { EngineListener, type InnerHandle, type ListenerOwner } from './engine/listener.js'
 import { codedError, connectionReset, invalidType, outOfRange } from './errors.js'
 import type { AnyListener } from './events.js'
-import { ExternalSessions, restore, type SessionStoreError, storeError } from './external.js'
+import { ExternalSessions, isTls13, restore, type SessionStoreError, storeError } from './external.js'
 import { threadsOf } from './home.js'
 import * as libssl from './libssl.js'
 import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
@@ -84,8 +84,6 @@ export type ServerEvents = {
   error: [error: Error]
   drop: [data?: net.DropArgument]
 }
-
-const ignoreError = (): void => {}
 
 /**
  * The default session id context. The same for every process that runs the same main script, whatever its arguments: processes that share a
@@ -358,11 +356,17 @@ export class Server extends net.Server {
       const { SSL_OP_NO_TICKET } = libssl
       const issuesTickets = (libssl.SSL_CTX_get_options(context.handle) & SSL_OP_NO_TICKET) === 0
       if (issuesTickets) libssl.SSL_CTX_set_options(context.handle, SSL_OP_NO_TICKET)
-      context._want('newSession')
-      context._want('getSession')
+      // The engine knows of stores by itself.
+      if (this.#threads === 0) this.#askHere(context)
       context._onRemoval((session) => sessions.forget(session))
     }
     return context
+  }
+
+  /** Lets libssl's callbacks reach the store from JavaScript's own connections. */
+  #askHere(context: SecureContext): void {
+    context._want('newSession')
+    context._want('getSession')
   }
 
   /** What every socket of this server is made with. */
@@ -387,6 +391,7 @@ export class Server extends net.Server {
   #accept = (transport: Duplex): void => {
     // The engine's own are announced, not handed in.
     if (transport instanceof TLSSocket && this.#accepted.has(transport)) return
+    if (this.#sessions !== null) this.#askHere(this.#context)
     const socket = new TLSSocket(transport, this.#socketOptions(this.#context), {
       owner: this.#owner,
       lookupTimeout: this.#lookupTimeout,
@@ -410,18 +415,12 @@ export class Server extends net.Server {
       },
     })
     this.#accepted.add(socket)
-    socket.once('close', () => {
-      this.#accepted.delete(socket)
-    })
     this.#prepare(socket)
     if (this.listenerCount('connection') > 1) this.emit('connection', socket)
     return connection as EngineConnection
   }
 
   #prepare(socket: TLSSocket): void {
-    // Until the application has the socket, its errors are the server's 'tlsClientError'.
-    socket.on('error', ignoreError)
-    socket.once('secure', () => this.#onSecure(socket))
     if (this.listenerCount('keylog') > 0) socket.on('keylog', (line) => this.emit('keylog', line, socket))
     if (this.#pauseOnConnect) socket.pause()
   }
@@ -461,8 +460,9 @@ export class Server extends net.Server {
         keepAliveDelay: keepAliveInitialDelay ?? 0,
         announce: this.listenerCount('connection') > 1 ? 1 : 0,
         holdSessions: creates ? 1 : 0,
+        stores: this.#sessions === null ? 0 : 1,
       }
-      return { ctx: context.handle, settings, introduce: (id) => this.#introduce(id, context) }
+      return { ctx: context.handle, settings, introduce: (id) => this.#introduce(id, context), sessions: this.#sessions }
     },
     opened: (listener) => this.#listeners.add(listener),
     acceptFailed: (errno) => {
@@ -504,7 +504,6 @@ export class Server extends net.Server {
       }
     }
     socket._release(() => {
-      socket.off('error', ignoreError)
       this.emit('secureConnection', socket)
     })
   }
@@ -526,7 +525,7 @@ export class Server extends net.Server {
       },
       lookupLate: (socket, id) => {
         if (this.#sessions !== null && this.#awaited.has(socket)) {
-          this.#sessions.late(socket, id)
+          this.#sessions.late(id, isTls13(socket))
           return true
         }
         if (this.#context.getSessionCallback !== null || this.listenerCount('resumeSession') === 0) return false
@@ -534,6 +533,8 @@ export class Server extends net.Server {
         return true
       },
       chooseContext: (socket) => socket._chooseContext(),
+      secured: (socket) => this.#onSecure(socket),
+      closed: (socket) => void this.#accepted.delete(socket),
       handshakeFailed: (socket, error) => {
         // node:tls says no more of a client without a valid certificate; the cause does.
         const cause = socket.authorizationError === null ? undefined : socket._verifyError()
@@ -559,7 +560,7 @@ export class Server extends net.Server {
 
   #findSession(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
     if (this.#sessions !== null) {
-      const answer = this.#sessions.find(socket, id, copy)
+      const answer = this.#sessions.findFor(socket, id, copy)
       if (answer instanceof Promise) this.#awaited.set(socket, id)
       return answer
     }

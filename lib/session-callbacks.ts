@@ -47,7 +47,14 @@ export interface ConnectionOwner {
   lookupLate?(socket: TLSSocket, id: Buffer): boolean
   /** Certificates are about to be chosen (SNI). False fails the handshake. Neither throws nor rejects. */
   chooseContext?(socket: TLSSocket): boolean | Promise<boolean>
-  /** The connection is going down before its handshake was complete and accepted; the transport is still there to be asked. */
+  /** The handshake is complete. */
+  secured?(socket: TLSSocket): void
+  /** The connection is closed. */
+  closed?(socket: TLSSocket): void
+  /**
+   * The connection is going down before its handshake was complete and accepted; the transport is still there to be asked.
+   * With it, the socket itself emits no 'error' for that.
+   */
   handshakeFailed?(socket: TLSSocket, error: Error | null): void
   /** The error for a peer that leaves during the handshake. */
   disconnected?(socket: TLSSocket): Error

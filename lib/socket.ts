@@ -7,7 +7,7 @@ import { addAbortSignal, type Duplex } from 'node:stream'
 import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls'
 import { type ALPNProtocols, alpnWire } from './alpn.js'
 import { hasPeerCertificate, ownX509, peerCertificate, peerX509 } from './certificates.js'
-import type { Connection, ConnectionEvents, Endpoint } from './connection.js'
+import type { Connection, ConnectionEvents, Endpoint, Handshake } from './connection.js'
 import { SecureContext, type SecureContextOptions } from './context.js'
 import { EndpointStream } from './endpoint.js'
 import { codedError, connectionReset, invalidType, opensslError, outOfRange, verifyError } from './errors.js'
@@ -141,6 +141,7 @@ export class TLSSocket extends EndpointStream {
   readonly #alpn: Uint8Array | null = null
   #written = 0
   #established = false
+  #handshake: Handshake | undefined
   #newSessionsPending = 0
   #failure: Error | null = null
   #sessions: Buffer[] = []
@@ -173,10 +174,10 @@ export class TLSSocket extends EndpointStream {
         throw codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
       this.#connection = this.#over(transport as Duplex, options, role)
     }
+    if (role.join !== undefined) return
     this.on('newListener', this.#onNewListener)
     if (options.signal) addAbortSignal(options.signal, this)
-    if (role.join !== undefined) process.nextTick(() => this.read(0))
-    else this.#startWith(transport as Duplex)
+    this.#startWith(transport as Duplex)
   }
 
   #over(transport: Duplex, options: TLSSocketOptions, role: SocketRole): Connection {
@@ -248,7 +249,7 @@ export class TLSSocket extends EndpointStream {
 
   #events(): ConnectionEvents {
     return {
-      established: () => this.#onEstablished(),
+      established: (handshake) => this.#onEstablished(handshake),
       received: (bytes) => {
         this.bytesRead += bytes.length
         return this.push(bytes)
@@ -280,18 +281,29 @@ export class TLSSocket extends EndpointStream {
     return this.#owner.disconnected?.(this) ?? connectionReset('socket hang up')
   }
 
-  #onEstablished(): void {
+  #onEstablished(handshake: Handshake | undefined): void {
     this.#established = true
+    this.#handshake = handshake
     if (this.#newSessionsPending === 0) this.#finishHandshake()
   }
 
   #finishHandshake(): void {
-    const ssl = this.handle
-    if (ssl === null) return
-    this.alpnProtocol = libssl.SSL_get0_alpn_selected(ssl).toString('latin1') || false
-    this.servername = libssl.SSL_get_servername(ssl, libssl.TLSEXT_NAMETYPE_host_name) ?? false
+    if (this.destroyed) return
+    const { alpnProtocol, servername } = this.#handshake ?? this.#askHandshake()
+    this.alpnProtocol = alpnProtocol || false
+    this.servername = servername || false
     this.emit('secure')
-    if (this.#owner === socketOwner) this._release(() => {})
+    this.#owner.secured?.(this)
+    // So that 'end' comes even to a socket that nobody reads.
+    if (!this.destroyed) this.read(0)
+  }
+
+  #askHandshake(): Pick<Handshake, 'alpnProtocol' | 'servername'> {
+    const ssl = this.handle as libssl.SSL
+    return {
+      alpnProtocol: libssl.SSL_get0_alpn_selected(ssl).toString('latin1'),
+      servername: libssl.SSL_get_servername(ssl, libssl.TLSEXT_NAMETYPE_host_name) ?? '',
+    }
   }
 
   protected override get _endpoint(): Endpoint {
@@ -325,11 +337,14 @@ export class TLSSocket extends EndpointStream {
 
   /** Whether the handshake has resumed a session. @see SSL_session_reused(3) */
   isSessionReused(): boolean {
+    if (this.#handshake !== undefined) return !this.destroyed && this.#handshake.resumed
     return this.handle !== null && libssl.SSL_session_reused(this.handle) === 1
   }
 
   /** The protocol in use, such as 'TLSv1.3'; null once the socket is destroyed. @see SSL_get_version(3) */
   getProtocol(): string | null {
+    const known = this.#handshake && protocolNames.get(this.#handshake.version)
+    if (known !== undefined) return this.destroyed ? null : known
     return this.handle && libssl.SSL_get_version(this.handle)
   }
 
@@ -458,9 +473,11 @@ export class TLSSocket extends EndpointStream {
     // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
     // are about to use again.
     const politely = this.#isServer && !this.secureConnecting && error === null
+    const shown = this.secureConnecting && this.#owner.handshakeFailed !== undefined ? null : error
     this.#connection.destroy(politely, () => {
       if (this.#ownsContext) this.#context.free()
-      done(error)
+      this.#owner.closed?.(this)
+      done(shown)
       process.nextTick(() => this.emit('close', error !== null))
     })
   }
@@ -529,8 +546,14 @@ export class TLSSocket extends EndpointStream {
   }
 }
 
+const protocolNames = new Map([
+  [libssl.TLS1_3_VERSION, 'TLSv1.3'],
+  [libssl.TLS1_2_VERSION, 'TLSv1.2'],
+])
+
 /** Takes part in the events of a socket that stands alone. */
 const socketOwner: ConnectionOwner = {
+  secured: (socket) => socket._release(() => {}),
   newSession: (socket, session) => {
     if (socket.handle !== null && libssl.SSL_is_server(socket.handle) === 0) socket._clientSession(session)
   },

@@ -3,7 +3,7 @@
 
 import { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import type { Connection, ConnectionEvents, Endpoint } from '../connection.js'
+import type { Connection, ConnectionEvents, Endpoint, Handshake } from '../connection.js'
 import { codedError, opensslError } from '../errors.js'
 import * as libssl from '../libssl.js'
 import { addConnection, type ConnectionReceiver, keepAlive, wake } from './dispatch.js'
@@ -13,6 +13,7 @@ import { type EngineAddress, type EngineSettings, engine, Told } from './functio
 const consumedStep = 32 * 1024
 
 const nothing = new Uint8Array(0)
+const nowhere: Endpoint = {}
 
 type Done = (error?: Error | null) => void
 
@@ -30,9 +31,9 @@ class EngineEndpoint implements Endpoint {
   #keepsAlive = true
   #gone = false
 
+  /** The connection keeps the program alive already. */
   constructor(id: number) {
     this.#id = id
-    keepAlive(true)
   }
 
   /** The connection is closing: its number means nothing from now on. */
@@ -103,6 +104,13 @@ class EngineEndpoint implements Endpoint {
   }
 }
 
+type EstablishedValue = number | [version: number, alpnProtocol: string, servername: string]
+
+function handshakeOf(value: EstablishedValue): Handshake {
+  const [version, alpnProtocol, servername] = typeof value === 'number' ? [value, '', ''] : value
+  return { version: Math.abs(version), resumed: version < 0, alpnProtocol, servername }
+}
+
 /** What net.Socket has below it; not public, but the same in every Node that this package runs on. */
 interface SocketHandle {
   readonly fd?: number
@@ -149,6 +157,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   #peerEnded = false
   #toldEnd = false
   #finished = false
+  #established = false
   #writing: { chunks: readonly Uint8Array[]; done: Done } | null = null
   #ending: Done | null = null
   #closed: () => void = () => {}
@@ -162,7 +171,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   static accepted(id: number, events: ConnectionEvents): EngineConnection {
     const connection = new EngineConnection(events, {})
     connection.#id = id
-    connection.#endpoint = new EngineEndpoint(id)
+    keepAlive(true)
     return connection
   }
 
@@ -186,7 +195,10 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   }
 
   get endpoint(): Endpoint {
-    return this.#endpoint ?? (this.#socket as Endpoint)
+    if (this.#id === 0) return this.#endpoint ?? this.#socket ?? nowhere
+    if (this.#endpoint === null && this.#destroyed) return nowhere
+    this.#endpoint ??= new EngineEndpoint(this.#id)
+    return this.#endpoint
   }
 
   met(ssl: libssl.SSL): void {
@@ -223,7 +235,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     const id = engine.adopt(this.#ssl as libssl.SSL, handle.fd ?? -1, received, this.#settings)
     if (id < 0) throw systemError(id, 'dup')
     this.#id = id
-    this.#endpoint = new EngineEndpoint(id)
+    keepAlive(true)
     addConnection(id, this)
     // What is left is a shell that closes when this does, or closes this.
     handle.close()
@@ -252,7 +264,10 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   end(done: Done): void {
     this.#ending = done
-    if (this.#id !== 0) engine.finish(this.#id)
+    if (this.#id === 0) return
+    engine.finish(this.#id)
+    // Everything is sent but the goodbye, which nobody waits for.
+    if (this.#writing === null && this.#established) this.#ended()
   }
 
   hold(): () => void {
@@ -268,7 +283,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   destroy(politely: boolean, done: () => void): void {
     this.#destroyed = true
     this.#pending = []
-    this.#endpoint?.leave()
+    this.#leave()
     const socket = this.#socket
     const writing = this.#writing
     if (this.#id === 0) {
@@ -287,6 +302,11 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     writing?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
   }
 
+  #leave(): void {
+    if (this.#endpoint !== null) this.#endpoint.leave()
+    else if (this.#id !== 0) keepAlive(false)
+  }
+
   told(what: number, value: unknown): void {
     if (what === Told.closed) {
       // The engine needs the bytes of the last write no longer.
@@ -298,8 +318,9 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     if (this.#destroyed) return
     switch (what) {
       case Told.established:
+        this.#established = true
         this.#events.active()
-        this.#events.established()
+        this.#events.established(handshakeOf(value as EstablishedValue))
         return
       case Told.data:
         this.#events.active()
@@ -328,9 +349,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
         this.#written()
         return
       case Told.finished:
-        this.#finished = true
-        this.#ending?.()
-        this.#ending = null
+        this.#ended()
         return
       case Told.lookupLate:
         this.#events.lookupLate(value as Buffer)
@@ -342,13 +361,20 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   /** The engine has closed it by itself. */
   #gone(): void {
-    this.#endpoint?.leave()
+    this.#leave()
     this.#closed = () => {}
     const closed = this.#socket
     this.#id = 0
     this.#ssl = null
     this.#events.lost(null)
     closed?.destroy()
+  }
+
+  #ended(): void {
+    const done = this.#ending
+    this.#ending = null
+    this.#finished = true
+    done?.()
   }
 
   #written(): void {

@@ -14,8 +14,19 @@ export interface ConnectionReceiver extends Receiver {
   met(ssl: SSL): void
 }
 
+/** Finds and keeps the sessions of accepted connections. None of it throws. */
+export interface SessionKeeper {
+  /** Looks a session up, to be used once or again, and answers. */
+  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void
+  /** What was looked up was not found in time, and is not wanted any more. */
+  late(id: Buffer, once: boolean): void
+  /** Keeps a session for so many seconds. */
+  keep(id: Buffer, der: Buffer, seconds: number): void
+}
+
 /** Where accepted connections come from. */
 export interface Profile {
+  readonly sessions: SessionKeeper | null
   /** Makes the receiver of a connection that was not heard of before. */
   introduce(connection: number): ConnectionReceiver
   /** A connection has ended, whether or not it was ever heard of. */
@@ -46,7 +57,20 @@ function dispatch(what: number, connection: number, source: number, value: unkno
     rest()
     return
   }
-  receiverOf(connection, source)?.told(what, value)
+  if (what < Told.lookupOnce) receiverOf(connection, source)?.told(what, value)
+  else keepOrFind(what, connection, profiles.get(source)?.sessions, value)
+}
+
+function keepOrFind(what: number, connection: number, keeper: SessionKeeper | null | undefined, value: unknown): void {
+  if (keeper === null || keeper === undefined) return
+  if (what === Told.keep) {
+    keeper.keep(...(value as [Buffer, Buffer, number]))
+    return
+  }
+  const id = value as Buffer
+  const once = what === Told.lookupOnce || what === Told.storeLateOnce
+  if (what === Told.storeLate || what === Told.storeLateOnce) keeper.late(id, once)
+  else keeper.find(id, once, (der) => engine.answer(connection, id, der) === 1)
 }
 
 function receiverOf(connection: number, profile: number): ConnectionReceiver | undefined {

@@ -21,6 +21,11 @@ export const Told = {
   listener: 12,
   dropped: 13,
   profileGone: 14,
+  lookupOnce: 15,
+  lookup: 16,
+  storeLateOnce: 17,
+  storeLate: 18,
+  keep: 19,
 } as const
 
 /**
@@ -45,6 +50,8 @@ export interface EngineSettings {
   threads?: number
   /** Whether to tell of a connection before its handshake. */
   announce?: number
+  /** Whether sessions are told of and asked for in DER form, where the context has no callbacks. */
+  stores?: number
   /** Whether what follows a new session waits until it was told of and `hold` has let it go. */
   holdSessions?: number
 }
@@ -76,6 +83,7 @@ interface EngineFunctions {
   closeConnections(listener: number): void
   forgetListener(listener: number): void
   adopt(ssl: SSL, fd: number, received: Uint8Array, settings: EngineSettings): number
+  answer(connection: number, id: Uint8Array, der: Uint8Array | null): number
   write(connection: number, chunks: readonly Uint8Array[]): void
   consumed(connection: number, bytes: number): void
   hold(connection: number, on: number): void

@@ -4,7 +4,7 @@
 import { chmodSync, statSync, unlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { SSL_CTX } from '../libssl.js'
-import { addListener, addProfile, keepAlive, type Profile, type Receiver, removeListener, wake } from './dispatch.js'
+import { addListener, addProfile, keepAlive, type Profile, type Receiver, type SessionKeeper, removeListener, wake } from './dispatch.js'
 import { type EngineAddress, type EngineSettings, engine, Told } from './functions.js'
 
 /** Where to listen: what net.Server hands on. */
@@ -29,7 +29,12 @@ export interface InnerHandle {
 /** What a listener makes of what it accepts. */
 export interface ListenerOwner {
   /** The context and the settings for connections to come. */
-  profile(): { ctx: SSL_CTX; settings: EngineSettings; introduce: Profile['introduce'] }
+  profile(): {
+    ctx: SSL_CTX
+    settings: EngineSettings
+    introduce: Profile['introduce']
+    sessions: SessionKeeper | null
+  }
   /** It listens. */
   opened(listener: EngineListener): void
   /** Accepting is not possible for now, and is tried again. */
@@ -104,9 +109,9 @@ export class EngineListener implements Receiver {
     this.#address = engine.descriptorAddress(fd)
     this.#fd = fd
     wake(this.#threads)
-    const { ctx, settings, introduce } = this.#owner.profile()
+    const { ctx, settings, introduce, sessions } = this.#owner.profile()
     this.#id = engine.listen(fd, ctx, settings)
-    addProfile(this.#id, { introduce, ended: this.#settle })
+    addProfile(this.#id, { introduce, sessions, ended: this.#settle })
     addListener(this.#id, this)
     this.#owner.opened(this)
     this.limit(this.#limit)
@@ -117,8 +122,8 @@ export class EngineListener implements Receiver {
   /** Connections to come get what the owner's profile says now. */
   configure(): void {
     if (this.#id === 0 || this.#closed) return
-    const { ctx, settings, introduce } = this.#owner.profile()
-    addProfile(engine.configure(this.#id, ctx, settings), { introduce, ended: this.#settle })
+    const { ctx, settings, introduce, sessions } = this.#owner.profile()
+    addProfile(engine.configure(this.#id, ctx, settings), { introduce, sessions, ended: this.#settle })
   }
 
   limit(limit: Limit): void {

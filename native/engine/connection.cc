@@ -136,6 +136,25 @@ void Connection::answer(std::shared_ptr<session::CertQuestion> question, bool ac
   });
 }
 
+bool Connection::answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der) {
+  const auto lookup = std::exchange(asked_, nullptr);
+  if (!lookup) return true;
+  ossl::SslSessionPointer session;
+  if (der) {
+    const unsigned char* data = der->data;
+    session.reset(d2i_SSL_SESSION(nullptr, &data, static_cast<long>(der->size)));
+    unsigned int size = 0;
+    const unsigned char* const own_id = session ? SSL_SESSION_get_id(session.get(), &size) : nullptr;
+    // OpenSSL would tell the client another id than it proposed, or miss the cipher.
+    const bool fits = session && size == lookup->id.size() && std::equal(own_id, own_id + size, lookup->id.begin()) &&
+                      lookup->id == id && SSL_SESSION_get0_cipher(session.get()) != nullptr;
+    if (!fits) session.reset();
+  }
+  const bool good = session || !der;
+  answer(lookup, std::move(session));
+  return good;
+}
+
 napi_value Connection::object(binding::Environment& env) {
   const binding::TypeInfo& type = binding::TypeOf<SSL>::info();
   if (!handle_) {
@@ -193,7 +212,8 @@ bool Connection::make_ssl() {
 // What every SSL gets that lives here.
 void Connection::prepare(SSL* ssl) {
   const auto& state = session::Connection::of(ssl);
-  if (engine_.async() && state->context->has(session::Slot::kGet)) SSL_set_mode(ssl, SSL_MODE_ASYNC);
+  const bool looks_up = profile_->settings.stores || state->context->has(session::Slot::kGet);
+  if (engine_.async() && looks_up) SSL_set_mode(ssl, SSL_MODE_ASYNC);
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   if (!profile_->settings.hold_sessions) return;
   BioPointer bio = memory_bio();
@@ -290,6 +310,9 @@ void Connection::shake_hands() {
     if (reason == SSL_ERROR_NONE) {
       version = SSL_version(ssl_.get());
       reused = SSL_session_reused(ssl_.get()) == 1;
+      // Nothing will pause any more, so nothing needs a fibre.
+      const bool renegotiates = version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
+      if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
     step_ = nullptr;
   }
@@ -299,7 +322,7 @@ void Connection::shake_hands() {
     case SSL_ERROR_NONE:
       phase_ = Phase::kOpen;
       handshake_deadline_.clear();
-      tell(Told::kEstablished, reused ? -version : version);
+      tell_established(reused ? -version : version);
       return;
     case SSL_ERROR_WANT_READ:
       return;
@@ -341,7 +364,7 @@ void Connection::shake_hands() {
 void Connection::lookup_late() {
   const auto& lookup = session::Connection::of(ssl_.get())->lookup;
   if (phase_ != Phase::kHandshake || !lookup || lookup->answered) return;
-  tell_late_lookup(lookup->id);
+  tell_late_lookup(*lookup);
   lookup->answered = true;
   work();
 }
@@ -361,7 +384,7 @@ void Connection::park(session::Question& question) noexcept {
   worker_.mailbox().flush();
   while (!question.answered && !worker_.stopping()) {
     if (limited && std::chrono::steady_clock::now() >= limit) {
-      tell_late_lookup(static_cast<session::Lookup&>(question).id);
+      tell_late_lookup(static_cast<session::Lookup&>(question));
       break;
     }
     unparked_.wait_for(*step_, kParkedSlice);

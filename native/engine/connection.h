@@ -53,6 +53,10 @@ class Connection final : public Resident, public session::Driver, public std::en
   napi_value object(binding::Environment& env) override;
   std::mutex& mutex() noexcept override { return mutex_; }
   void told_of_session() noexcept override;
+  // The answer to the last lookup that JavaScript was told of: a session in DER form, or nothing. False when that is
+  // not the session that was asked for; it counts as a miss.
+  bool answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der);
+  void asked(std::shared_ptr<session::Lookup> lookup) { asked_ = std::move(lookup); }
   void report(binding::Environment& env, napi_value exception) noexcept override;
   // JavaScript has heard of the end: its object of the SSL dies.
   void forget() noexcept;
@@ -66,6 +70,9 @@ class Connection final : public Resident, public session::Driver, public std::en
   void close() override { close(false); }
   uint64_t listener() const override { return profile_->listener; }
   void park(session::Question& question) noexcept override;
+  bool stores() const noexcept override { return profile_->settings.stores; }
+  void ask(const std::shared_ptr<session::Lookup>& lookup, bool once) noexcept override;
+  void keep(const SSL_SESSION* session) noexcept override;
   void negotiated() noexcept override;
 
  private:
@@ -97,7 +104,8 @@ class Connection final : public Resident, public session::Driver, public std::en
   void tell(Told what);
   void tell(Told what, int64_t value);
   void tell_failure(bool late);
-  void tell_late_lookup(const std::vector<unsigned char>& lookup);
+  void tell_established(int64_t version);
+  void tell_late_lookup(const session::Lookup& lookup);
   void tell_data(size_t size);
 
   Engine& engine_;
@@ -127,6 +135,8 @@ class Connection final : public Resident, public session::Driver, public std::en
   bool has_received_ = false;
   // Where sessions are held, the handshake writes to memory, from which flush_output() sends.
   bool buffers_output_ = false;
+  // The lookup that is awaited is for a session to be used once.
+  bool once_ = false;
   size_t negotiated_ = 0;
   size_t released_ = 0;
 
@@ -146,6 +156,7 @@ class Connection final : public Resident, public session::Driver, public std::en
 
   // On the environment's thread.
   std::shared_ptr<binding::Handle> handle_;
+  std::shared_ptr<session::Lookup> asked_;
   size_t told_sessions_ = 0;
   size_t holds_ = 0;
 };

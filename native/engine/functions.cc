@@ -61,6 +61,7 @@ ConnectionSettings settings_of(Environment& env, binding::Object object) {
   settings.keep_alive_delay = option<int>(env, options, "keepAliveDelay");
   settings.threads = option<size_t>(env, options, "threads", kMaxThreads);
   settings.announce = option<int>(env, options, "announce") != 0;
+  settings.stores = option<int>(env, options, "stores") != 0;
   settings.hold_sessions = option<int>(env, options, "holdSessions") != 0;
   return settings;
 }
@@ -137,6 +138,12 @@ void write(Environment& env, uint64_t id, binding::Object array) {
     list.push_back({bytes.data, bytes.size});
   }
   connection->write(std::move(list));
+}
+
+int answer(Environment& env, uint64_t id, Bytes session, std::optional<Bytes> der) {
+  const auto connection = Engine::of(env).connection(id);
+  if (!connection) return 1;
+  return connection->answer_lookup(binding::Octets(session.data, session.data + session.size), der) ? 1 : 0;
 }
 
 void consumed(Environment& env, uint64_t id, size_t bytes) {
@@ -238,6 +245,7 @@ constexpr binding::Function kFunctions[] = {
            [](Environment& env, uint64_t listener) { Engine::of(env).close_connections(listener); }),
     define("forgetListener", [](Environment& env, uint64_t listener) { Engine::of(env).forget_listener(listener); }),
     define<&adopt>("adopt"),
+    define<&answer>("answer"),
     define<&write>("write"),
     define<&consumed>("consumed"),
     define<&hold>("hold"),

@@ -1,4 +1,6 @@
 // What a connection tells JavaScript, as events in the mailbox.
+#include <ctime>
+
 #include "bind/convert.h"
 #include "engine/engine.h"
 
@@ -65,6 +67,76 @@ class BytesEvent final : public ConnectionEvent {
   binding::Octets bytes_;
 };
 
+class EstablishedEvent final : public ConnectionEvent {
+ public:
+  EstablishedEvent(Engine& engine, std::shared_ptr<Connection> connection, int64_t version, std::string protocol,
+                   std::string servername)
+      : ConnectionEvent(engine, std::move(connection), Told::kEstablished),
+        version_(version),
+        protocol_(std::move(protocol)),
+        servername_(std::move(servername)) {}
+
+ protected:
+  napi_value value(binding::Environment& env) override {
+    napi_value version = binding::to_js(env, version_);
+    if (protocol_.empty() && servername_.empty()) return version;
+    napi_value array = nullptr;
+    binding::check(napi_create_array(env.env(), &array));
+    binding::check(napi_set_element(env.env(), array, 0, version));
+    binding::check(napi_set_element(env.env(), array, 1, binding::to_js(env, protocol_)));
+    binding::check(napi_set_element(env.env(), array, 2, binding::to_js(env, servername_)));
+    return array;
+  }
+
+ private:
+  const int64_t version_;
+  const std::string protocol_;
+  const std::string servername_;
+};
+
+// What a server's store is asked and told, without handles: the worker has turned sessions into bytes.
+class LookupEvent final : public ConnectionEvent {
+ public:
+  LookupEvent(Engine& engine, const std::shared_ptr<Connection>& connection, Told what,
+              std::shared_ptr<session::Lookup> lookup)
+      : ConnectionEvent(engine, connection, what), connection_(connection), lookup_(std::move(lookup)) {}
+
+ protected:
+  napi_value value(binding::Environment& env) override {
+    connection_->asked(lookup_);
+    return binding::to_js(env, lookup_->id);
+  }
+
+ private:
+  const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<session::Lookup> lookup_;
+};
+
+class KeepEvent final : public ConnectionEvent {
+ public:
+  KeepEvent(Engine& engine, std::shared_ptr<Connection> connection, binding::Octets id, binding::Octets der,
+            int64_t seconds)
+      : ConnectionEvent(engine, std::move(connection), Told::kKeep),
+        id_(std::move(id)),
+        der_(std::move(der)),
+        seconds_(seconds) {}
+
+ protected:
+  napi_value value(binding::Environment& env) override {
+    napi_value array = nullptr;
+    binding::check(napi_create_array(env.env(), &array));
+    binding::check(napi_set_element(env.env(), array, 0, binding::to_js(env, id_)));
+    binding::check(napi_set_element(env.env(), array, 1, binding::to_js(env, der_)));
+    binding::check(napi_set_element(env.env(), array, 2, binding::to_js(env, seconds_)));
+    return array;
+  }
+
+ private:
+  const binding::Octets id_;
+  const binding::Octets der_;
+  const int64_t seconds_;
+};
+
 class FailureEvent final : public ConnectionEvent {
  public:
   FailureEvent(Engine& engine, std::shared_ptr<Connection> connection, std::vector<ossl::compat::QueuedError> errors,
@@ -100,9 +172,41 @@ void Connection::tell_failure(bool late) {
   worker_.mailbox().push(std::make_unique<FailureEvent>(engine_, shared_from_this(), std::exchange(errors_, {}), late));
 }
 
-void Connection::tell_late_lookup(const std::vector<unsigned char>& lookup) {
+void Connection::tell_established(int64_t version) {
+  const unsigned char* protocol = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(ssl_.get(), &protocol, &size);
+  const char* const name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
+  worker_.mailbox().push(std::make_unique<EstablishedEvent>(engine_, shared_from_this(), version,
+                                                            std::string(reinterpret_cast<const char*>(protocol), size),
+                                                            std::string(name != nullptr ? name : "")));
+}
+
+void Connection::ask(const std::shared_ptr<session::Lookup>& lookup, bool once) noexcept {
+  once_ = once;
+  const Told what = once ? Told::kLookupOnce : Told::kLookup;
+  worker_.mailbox().push(std::make_unique<LookupEvent>(engine_, shared_from_this(), what, lookup));
+}
+
+void Connection::tell_late_lookup(const session::Lookup& lookup) {
+  const auto& context = session::Connection::of(ssl_.get())->context;
+  const Told store = once_ ? Told::kStoreLateOnce : Told::kStoreLate;
+  const Told what = context->has(session::Slot::kGet) ? Told::kLookupLate : store;
   worker_.mailbox().push(
-      std::make_unique<BytesEvent>(engine_, shared_from_this(), Told::kLookupLate, lookup.data(), lookup.size()));
+      std::make_unique<BytesEvent>(engine_, shared_from_this(), what, lookup.id.data(), lookup.id.size()));
+}
+
+void Connection::keep(const SSL_SESSION* session) noexcept {
+  unsigned int size = 0;
+  const unsigned char* const id = SSL_SESSION_get_id(session, &size);
+  const int length = i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), nullptr);
+  const int64_t seconds = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - std::time(nullptr);
+  if (length <= 0 || seconds <= 0) return;
+  binding::Octets der(static_cast<size_t>(length));
+  unsigned char* out = der.data();
+  i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
+  worker_.mailbox().push(std::make_unique<KeepEvent>(engine_, shared_from_this(), binding::Octets(id, id + size),
+                                                     std::move(der), seconds));
 }
 
 void Connection::tell_data(size_t size) {

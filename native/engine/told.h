@@ -6,7 +6,8 @@ namespace engine {
 enum class Told : int {
   // A client was accepted; only where the profile asks for it.
   kAccepted = 0,
-  // The handshake is complete. Value: the protocol version, negative when a session was resumed.
+  // The handshake is complete. Value: the protocol version, negative when a session was resumed; or an array of that,
+  // the application protocol and the name that the client asked for, if there is one or the other.
   kEstablished = 1,
   // Value: the plain text.
   kData = 2,
@@ -33,6 +34,14 @@ enum class Told : int {
   kDropped = 13,
   // A profile has no connections left and is nobody's any more.
   kProfileGone = 14,
+  // Where the profile stores sessions: one is looked for, to be used once or again. Value: its id.
+  kLookupOnce = 15,
+  kLookup = 16,
+  // The answer was not there in time. Value: the id.
+  kStoreLateOnce = 17,
+  kStoreLate = 18,
+  // There is a new session. Value: an array of its id, its DER form, and the seconds that it lives.
+  kKeep = 19,
 };
 
 }  // namespace engine

@@ -111,6 +111,10 @@ class Driver {
   virtual std::mutex& mutex() noexcept = 0;
   // From the driving thread, which holds the mutex: waits, without it, until the question is answered.
   virtual void park(Question& question) noexcept = 0;
+  // From the driving thread: whether sessions are looked up and kept by ask() and keep(), where no callback does.
+  virtual bool stores() const noexcept = 0;
+  virtual void ask(const std::shared_ptr<Lookup>& lookup, bool once) noexcept = 0;
+  virtual void keep(const SSL_SESSION* session) noexcept = 0;
   // From the driving thread: a session was negotiated, and JavaScript will be told.
   virtual void negotiated() noexcept = 0;
   // From the environment's thread: JavaScript has been told of that session.

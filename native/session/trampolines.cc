@@ -8,10 +8,14 @@ namespace session {
 
 int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
   const auto& connection = Connection::of(ssl);
-  if (!connection->context->has(Slot::kNew)) return 0;
+  const auto driver = connection->driver();
+  if (!connection->context->has(Slot::kNew)) {
+    if (driver && driver->stores()) driver->keep(session);
+    return 0;
+  }
   // Here, because only this thread works with the session now.
   seen_in_context(session, *connection->context);
-  if (const auto driver = connection->driver()) driver->negotiated();
+  if (driver) driver->negotiated();
   connection->context->mailbox->push(std::make_unique<NewEvent>(connection, session));
   // The reference is the event's now, whatever JavaScript will answer.
   return 1;
@@ -29,7 +33,9 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   const std::shared_ptr<Connection> connection = Connection::of(ssl);
   // Whatever JavaScript decided about its own reference, the one in the answer is for OpenSSL.
   *copy = 0;
-  if (connection->closing || !connection->context->has(Slot::kGet)) return nullptr;
+  const auto driver = connection->driver();
+  const bool has_callback = connection->context->has(Slot::kGet);
+  if (connection->closing || (!has_callback && !(driver && driver->stores()))) return nullptr;
 
   const auto lookup = std::make_shared<Lookup>();
   lookup->id.assign(id, id + length);
@@ -37,13 +43,18 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   connection->lookup = lookup;
 
   Mailbox& mailbox = *connection->context->mailbox;
-  mailbox.push(std::make_unique<GetEvent>(connection, lookup));
+  if (has_callback) {
+    mailbox.push(std::make_unique<GetEvent>(connection, lookup));
+  } else {
+    // Sessions of TLS 1.3 are used once.
+    driver->ask(lookup, SSL_version(ssl) == TLS1_3_VERSION);
+  }
   if (lookup->synchronous) {
     // Not on a fibre and under no lock of OpenSSL's, on the thread of the JavaScript call that drives the handshake.
     napi_value exception = mailbox.deliver_now();
     if (exception != nullptr) connection->report(*mailbox.environment(), exception);
   } else if (ASYNC_get_current_job() == nullptr) {
-    if (const auto driver = connection->driver()) driver->park(*lookup);
+    if (driver) driver->park(*lookup);
   } else {
     while (!lookup->answered && ASYNC_pause_job() == 1) {
     }

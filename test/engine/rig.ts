@@ -39,6 +39,7 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
   }
 
   #profile: Profile = {
+    sessions: null,
     introduce: (connection) => ({
       told: (what, value) => void this.emit(names[what] as keyof typeof Told, connection, value),
       met: () => {},
