@@ -229,16 +229,14 @@ void Connection::begin() {
     return;
   }
   configure_socket();
-  poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
-  const int error =
-      poll_->init(this, [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
+  const int error = worker_.poller().add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, this);
   if (error != 0) {
-    poll_.reset();
-    lose(Told::kReadFailed, -error);
+    lose(Told::kReadFailed, error);
     return;
   }
   handshake_deadline_.set(profile_->settings.handshake_timeout);
-  work();
+  // A client that has not sent anything need not be asked: the kernel will tell.
+  if (profile_->listener == 0) work();
 }
 
 // A Unix socket has neither of these options, and no need of them.
@@ -265,7 +263,6 @@ void Connection::work() {
     if (flushed && write_pending()) say_goodbye();
     read_available();
   }
-  watch();
 }
 
 int Connection::outcome(int result) {
@@ -311,7 +308,8 @@ void Connection::shake_hands() {
       version = SSL_version(ssl_.get());
       reused = SSL_session_reused(ssl_.get()) == 1;
       // Nothing will pause any more, so nothing needs a fibre.
-      const bool renegotiates = version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
+      const bool renegotiates =
+          version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
       if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
     step_ = nullptr;
@@ -330,11 +328,9 @@ void Connection::shake_hands() {
       wants_write_ = true;
       return;
     case SSL_ERROR_WANT_ASYNC:
-      quiet_ = false;
       lookup_deadline_.set(profile_->settings.lookup_timeout);
       return;
     case SSL_ERROR_WANT_X509_LOOKUP:
-      quiet_ = false;
       return;
     case SSL_ERROR_ZERO_RETURN:
       end();
@@ -372,7 +368,6 @@ void Connection::lookup_late() {
 void Connection::handshake_late() {
   if (phase_ != Phase::kHandshake) return;
   phase_ = Phase::kBroken;
-  watch();
   tell_failure(true);
 }
 
@@ -587,7 +582,7 @@ void Connection::close(bool politely) {
   const auto self = shared_from_this();
   handshake_deadline_.clear();
   lookup_deadline_.clear();
-  poll_.reset();
+  worker_.poller().forget(this);
   if (ssl_) {
     if (politely && phase_ == Phase::kOpen && writes_.empty() && !finished_ && !buffers_output_) shut_down_tls();
     {
@@ -610,48 +605,28 @@ void Connection::close(bool politely) {
   tell(Told::kClosed);
 }
 
-// --- Waiting for the socket -----------------------------------------------------------------------------------------
+// --- The socket -----------------------------------------------------------------------------------------------------
 
-void Connection::watch() {
-  if (closed_ || !poll_) return;
-  int wanted = 0;
-  if (phase_ != Phase::kBroken) {
-    if (paused()) {
-      // A client that waits for its answer sends nothing: what turns up is most likely its end.
-      wanted = quiet_ ? UV_DISCONNECT : UV_READABLE;
-    } else if (!ended_ && !stalled_.load()) {
-      wanted = UV_READABLE;
-    }
-    if (wants_write_) wanted |= UV_WRITABLE;
-  }
-  if (wanted == watched_) return;
-  watched_ = wanted;
-  if (wanted == 0) {
-    uv_poll_stop(poll_->get());
+void Connection::on_readiness(uint32_t events) {
+  constexpr uint32_t kGone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+  if (closed_ || phase_ == Phase::kBroken) return;
+  if (paused()) {
+    // Nobody finishes a handshake without sending: there is no point in waiting for the answer.
+    if ((events & kGone) != 0) leave_paused();
     return;
   }
-  uv_poll_start(poll_->get(), wanted, [](uv_poll_t* handle, int, int) {
-    // What went wrong with the socket, reading and writing will find out.
-    static_cast<Connection*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)))->on_readiness();
-  });
+  if ((events & (EPOLLIN | kGone)) != 0 || wants_write_) work();
 }
 
-void Connection::on_readiness() {
-  if (!paused()) {
-    work();
-    return;
-  }
-  char byte = 0;
-  const ssize_t size = recv(fd_.get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  if (size < 0 && errno != EAGAIN && errno != EINTR) {
-    lose(Told::kReadFailed, errno);
-  } else if (size == 0 || quiet_) {
-    // Nobody finishes a handshake without sending: there is no point in waiting for the answer.
+void Connection::leave_paused() {
+  int error = 0;
+  socklen_t size = sizeof(error);
+  getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error != 0) {
+    lose(Told::kReadFailed, error);
+  } else {
     end();
-  } else if (size > 0) {
-    quiet_ = true;
   }
-  watch();
 }
 
 }  // namespace engine

@@ -23,7 +23,10 @@ struct Chunk {
   size_t size;
 };
 
-class Connection final : public Resident, public session::Driver, public std::enable_shared_from_this<Connection> {
+class Connection final : public Resident,
+                         public Pollable,
+                         public session::Driver,
+                         public std::enable_shared_from_this<Connection> {
  public:
   Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_ptr<const Profile> profile);
   Connection(const Connection&) = delete;
@@ -65,9 +68,10 @@ class Connection final : public Resident, public session::Driver, public std::en
 
   // Takes an accepted socket over and begins.
   void accept(Descriptor fd);
-  // Begins with what move_in() has brought.
+  // Begins with what move_in() has brought; an accepted connection when the client sends something.
   void begin();
   void close() override { close(false); }
+  void on_readiness(uint32_t events) override;
   uint64_t listener() const override { return profile_->listener; }
   void park(session::Question& question) noexcept override;
   bool stores() const noexcept override { return profile_->settings.stores; }
@@ -82,7 +86,6 @@ class Connection final : public Resident, public session::Driver, public std::en
   void prepare(SSL* ssl);
   void configure_socket() const;
   void work();
-  void on_readiness();
   void shake_hands();
   bool write_pending();
   bool write_some(const unsigned char* data, size_t size, size_t& written);
@@ -90,7 +93,6 @@ class Connection final : public Resident, public session::Driver, public std::en
   bool flush_output(bool whatever_is_held);
   void say_goodbye();
   void shut_down_tls();
-  void watch();
   void close(bool politely);
   // What a call that returned `result` asks for, with its errors when it has failed. The mutex is held.
   int outcome(int result);
@@ -100,6 +102,7 @@ class Connection final : public Resident, public session::Driver, public std::en
   void fail();
   void lose(Told how, int error);
   bool paused() const;
+  void leave_paused();
 
   void tell(Told what);
   void tell(Told what, int64_t value);
@@ -115,11 +118,7 @@ class Connection final : public Resident, public session::Driver, public std::en
   std::mutex mutex_;
   ossl::SslPointer ssl_;
   Descriptor fd_;
-  std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;
-  int watched_ = 0;
   bool wants_write_ = false;
-  // While a lookup is awaited, something to read has turned up.
-  bool quiet_ = false;
   Phase phase_ = Phase::kHandshake;
   bool closed_ = false;
   // The peer has ended, cleanly or not.

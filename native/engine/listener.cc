@@ -16,7 +16,7 @@ namespace {
 
 // How many connections are accepted before the ones that are open have their turn.
 constexpr int kBatch = 64;
-// Milliseconds until another attempt when the process or the system has no descriptor left.
+// Milliseconds until another attempt after a failure.
 constexpr uint64_t kPause = 100;
 
 // The listener is closed (0), or cannot accept for now.
@@ -81,30 +81,23 @@ void Listener::stop() {
 
 void Listener::start() {
   worker_.move_in(shared_from_this());
-  poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
-  const int error =
-      poll_->init(this, [&](uv_poll_t* handle) { return uv_poll_init(worker_.loop(), handle, fd_.get()); });
-  if (error != 0) {
-    poll_.reset();
-    tell(error);
-    close();
-    return;
-  }
-  watch(true);
+  const int error = worker_.poller().add(fd_.get(), EPOLLIN, this);
+  if (error == 0) return;
+  tell(-error);
+  close();
 }
 
-void Listener::watch(bool on) {
-  if (!on) {
-    uv_poll_stop(poll_->get());
-    return;
-  }
-  uv_poll_start(poll_->get(), UV_READABLE, [](uv_poll_t* handle, int, int) {
-    static_cast<Listener*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(handle)))->accept_all();
-  });
+void Listener::on_readiness(uint32_t) {
+  if (!pause_.is_set()) accept_all();
 }
 
 void Listener::accept_all() {
-  for (int i = 0; i < kBatch && !closed_; i++) {
+  for (int i = 0; !closed_; i++) {
+    if (i == kBatch) {
+      // The rest after the ones that are open have had their turn.
+      worker_.post([self = shared_from_this()] { self->accept_all(); });
+      return;
+    }
     Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (fd.get() >= 0) {
       if (open >= limit) {
@@ -117,9 +110,9 @@ void Listener::accept_all() {
       continue;
     }
     if (errno == EINTR || errno == ECONNABORTED) continue;
-    if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+    if (errno != EAGAIN) {
+      // No descriptor or no memory is left, most likely.
       tell(-errno);
-      watch(false);
       pause_.set(kPause);
     }
     return;
@@ -134,14 +127,12 @@ void Listener::drop(Descriptor fd) {
   worker_.mailbox().push(std::make_unique<DropEvent>(engine_, id, local, remote));
 }
 
-void Listener::resume() { watch(true); }
-
 void Listener::close() {
   if (closed_) return;
   closed_ = true;
   const auto self = shared_from_this();
   pause_.clear();
-  poll_.reset();
+  worker_.poller().forget(this);
   fd_.reset(-1);
   profile_.reset();
   worker_.move_out(self);

@@ -5,7 +5,7 @@
 
 namespace engine {
 
-class Listener final : public Resident, public std::enable_shared_from_this<Listener> {
+class Listener final : public Resident, public Pollable, public std::enable_shared_from_this<Listener> {
  public:
   Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, std::shared_ptr<const Profile> profile);
   Listener(const Listener&) = delete;
@@ -35,12 +35,11 @@ class Listener final : public Resident, public std::enable_shared_from_this<List
 
   void start();
   void close() override;
+  void on_readiness(uint32_t events) override;
   uint64_t listener() const override { return id; }
 
  private:
   void accept_all();
-  void resume();
-  void watch(bool on);
   void tell(int error);
   void drop(Descriptor fd);
 
@@ -48,9 +47,8 @@ class Listener final : public Resident, public std::enable_shared_from_this<List
   Worker& worker_;
   Descriptor fd_;
   std::shared_ptr<const Profile> profile_;
-  std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_;
   bool closed_ = false;
-  Deadline<Listener, &Listener::resume> pause_;
+  Deadline<Listener, &Listener::accept_all> pause_;
 };
 
 }  // namespace engine

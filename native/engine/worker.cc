@@ -50,6 +50,7 @@ Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
   } catch (...) {
     // Nothing runs on the loop yet but these handles' ends.
     async_.reset();
+    poll_.reset();
     prepare_.reset();
     timer_.reset();
     uv_run(loop_, UV_RUN_DEFAULT);
@@ -66,6 +67,12 @@ void Worker::start() {
     });
   });
   if (error != 0) cannot_start(error);
+  const int poll_error =
+      poll_->init(this, [&](uv_poll_t* handle) { return uv_poll_init(loop_, handle, poller_.descriptor()); });
+  if (poll_error != 0) cannot_start(poll_error);
+  uv_poll_start(poll_->get(), UV_READABLE, [](uv_poll_t* h, int, int) {
+    static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->poller_.dispatch();
+  });
   prepare_->init(this, [&](uv_prepare_t* handle) { return uv_prepare_init(loop_, handle); });
   timer_->init(this, [&](uv_timer_t* handle) { return uv_timer_init(loop_, handle); });
   // Before the loop waits, JavaScript is woken once for all that its turn has brought.
@@ -142,6 +149,7 @@ void Worker::shut_down() {
     dropped.swap(tasks_);
   }
   async_.reset();
+  poll_.reset();
   prepare_.reset();
   timer_.reset();
 }

@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/poller.h"
 #include "session/mailbox.h"
 
 namespace engine {
@@ -99,7 +100,7 @@ class Worker {
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
   // The rest is for the thread itself.
-  uv_loop_t* loop() const { return loop_; }
+  Poller& poller() { return poller_; }
   session::Mailbox& mailbox() const { return *mailbox_; }
   void move_in(const std::shared_ptr<Resident>& resident) { residents_.insert(resident); }
   void move_out(const std::shared_ptr<Resident>& resident) { residents_.erase(resident); }
@@ -121,6 +122,8 @@ class Worker {
 
   const std::shared_ptr<session::Mailbox> mailbox_;
   uv_loop_t* loop_;
+  Poller poller_;
+  std::unique_ptr<UvHandle<uv_poll_t, UV_POLL>> poll_ = std::make_unique<UvHandle<uv_poll_t, UV_POLL>>();
   std::unique_ptr<UvHandle<uv_async_t, UV_ASYNC>> async_ = std::make_unique<UvHandle<uv_async_t, UV_ASYNC>>();
   std::unique_ptr<UvHandle<uv_prepare_t, UV_PREPARE>> prepare_ = std::make_unique<UvHandle<uv_prepare_t, UV_PREPARE>>();
   std::unique_ptr<UvHandle<uv_timer_t, UV_TIMER>> timer_ = std::make_unique<UvHandle<uv_timer_t, UV_TIMER>>();
@@ -148,6 +151,7 @@ class Deadline final : public Alarm {
     clear();
     if (milliseconds > 0) alarm_ = worker_.set_alarm(milliseconds, this);
   }
+  bool is_set() const { return alarm_.has_value(); }
   void clear() {
     if (alarm_) worker_.cancel(*alarm_);
     alarm_.reset();

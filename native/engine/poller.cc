@@ -1,0 +1,38 @@
+#include "engine/poller.h"
+
+#include <cerrno>
+#include <system_error>
+
+namespace engine {
+
+Poller::Poller() : set_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (set_.get() < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+}
+
+int Poller::add(int fd, uint32_t events, Pollable* pollable) {
+  epoll_event event{};
+  event.events = events | EPOLLET;
+  event.data.ptr = pollable;
+  return epoll_ctl(set_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+}
+
+void Poller::forget(const Pollable* pollable) {
+  for (int i = next_; i < count_; i++) {
+    auto& event = batch_.at(static_cast<size_t>(i));
+    if (event.data.ptr == pollable) event.data.ptr = nullptr;
+  }
+}
+
+void Poller::dispatch() {
+  do {
+    next_ = 0;
+    count_ = epoll_wait(set_.get(), batch_.data(), static_cast<int>(batch_.size()), 0);
+    while (next_ < count_) {
+      const epoll_event event = batch_.at(static_cast<size_t>(next_++));
+      if (event.data.ptr != nullptr) static_cast<Pollable*>(event.data.ptr)->on_readiness(event.events);
+    }
+  } while (count_ == static_cast<int>(batch_.size()));
+  count_ = 0;
+}
+
+}  // namespace engine

@@ -1,0 +1,45 @@
+// The sockets of one worker, in an epoll set that its loop watches as one descriptor: each socket is armed once, for
+// its whole life, where uv_poll would call the kernel six times for every connection.
+#pragma once
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <cstdint>
+
+#include "engine/descriptor.h"
+
+namespace engine {
+
+// What has a socket. It reads and writes until the kernel has no more: it is told of changes only.
+class Pollable {
+ public:
+  Pollable() = default;
+  virtual ~Pollable() = default;
+  Pollable(const Pollable&) = delete;
+  Pollable& operator=(const Pollable&) = delete;
+  // EPOLL* bits.
+  virtual void on_readiness(uint32_t events) = 0;
+};
+
+class Poller {
+ public:
+  // Throws std::system_error.
+  Poller();
+
+  int descriptor() const { return set_.get(); }
+  // Returns 0 or an error number.
+  int add(int fd, uint32_t events, Pollable* pollable);
+  // Nothing is told to it any more. Closing the descriptor takes it out of the set.
+  void forget(const Pollable* pollable);
+  // Tells everybody who is concerned what has happened.
+  void dispatch();
+
+ private:
+  Descriptor set_;
+  std::array<epoll_event, 128> batch_{};
+  int next_ = 0;
+  int count_ = 0;
+};
+
+}  // namespace engine
