@@ -90,7 +90,10 @@ class EngineEndpoint implements Endpoint {
   }
 
   resetAndDestroy(): void {
-    if (!this.#gone) engine.reset(this.#id)
+    if (this.#gone) return
+    engine.reset(this.#id)
+    // Before anybody else can: a goodbye would reach the peer before the reset.
+    engine.destroy(this.#id, 0)
   }
 
   ref(): void {

@@ -13,6 +13,7 @@ import { openSession, Program, resumesSession, versionFlag } from '../support/pr
 import {
   afterTest,
   closeAll,
+  describeInEachHome,
   dial,
   dialled,
   exchange,
@@ -70,7 +71,7 @@ const kinds = [
   ['a server-side cache', SSL_OP_NO_TICKET, ['-no_ticket']],
 ] as const
 
-describe('Resumption with the openssl program', () => {
+describeInEachHome('Resumption with the openssl program', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {

@@ -9,7 +9,7 @@ import {
   type ConnectionOptions,
   connect,
   createServer,
-  type Server,
+  Server,
   type ServerOptions,
   type TLSSocket,
 } from 'openssl-session'
@@ -55,8 +55,14 @@ export function inEachHome(define: (home: Home) => void): void {
   }
 }
 
-function chosenHome(): { threads?: number } {
-  return threads === undefined ? {} : { threads }
+/** A `describe` whose tests run once for each home. */
+export function describeInEachHome(title: string, define: (home: Home) => void): void {
+  describe(title, () => inEachHome(define))
+}
+
+/** Options with the chosen home, for what is not made by `identity()` or `trusting()`. */
+export function atHome<O extends object>(options: O): O & { threads?: number } {
+  return threads === undefined ? options : { threads, ...options }
 }
 
 const open = new Set<{ destroy(): unknown }>()
@@ -75,12 +81,15 @@ export async function closeAll(): Promise<void> {
   open.clear()
   const servers = [...listening]
   listening.clear()
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
+  const done = servers.map((server) => new Promise((resolve) => server.close(resolve)))
+  for (const server of servers) if (server instanceof Server) server.closeAllConnections()
+  await Promise.all(done)
 }
 
 /** Starts a server and closes it, with its connections, after the test. Returns the port. */
 export async function listen(server: NetServer): Promise<number> {
-  server.on('connection', (socket: Socket) => afterTest(socket))
+  // On the engine a listener would change how connections come; there the server itself can close them all.
+  if (!(server instanceof Server) || threads === 0) server.on('connection', (socket: Socket) => afterTest(socket))
   listening.add(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -90,7 +99,7 @@ export async function listen(server: NetServer): Promise<number> {
 /** Options of a server with the tests' certificate. */
 export function identity(options: ServerOptions = {}): ServerOptions {
   const { server } = certs()
-  return { cert: server.chain, key: server.key, ...chosenHome(), ...options } as ServerOptions
+  return atHome({ cert: server.chain, key: server.key, ...options } as ServerOptions)
 }
 
 export interface Running {
@@ -129,7 +138,7 @@ export function trusting<O extends object>(
   port: number,
   options?: O,
 ): { port: number; host: string; ca: string; servername: string } & O {
-  return { port, host: '127.0.0.1', ca: certs().root.cert, servername: 'localhost', ...chosenHome(), ...(options as O) }
+  return atHome({ port, host: '127.0.0.1', ca: certs().root.cert, servername: 'localhost', ...(options as O) })
 }
 
 /** A client of ours, which the test's end destroys. */

@@ -10,11 +10,14 @@ import { certs } from '../support/certs.js'
 import { Program } from '../support/programs.js'
 import {
   afterTest,
+  atHome,
   closeAll,
+  describeInEachHome,
   dial,
   dialled,
   failure,
   hangUp,
+  inEachHome,
   inEachVersion,
   listen,
   only,
@@ -25,7 +28,7 @@ import {
 
 /** The name on the certificate that a server with these options shows to our client. */
 async function shown(options: SecureContextOptions, client: SecureContextOptions = {}): Promise<string> {
-  const port = await listen(createServer(options))
+  const port = await listen(createServer(atHome(options)))
   const socket = await dialled(port, client)
   const certificate = socket.getPeerX509Certificate()
   await hangUp(socket)
@@ -35,7 +38,7 @@ async function shown(options: SecureContextOptions, client: SecureContextOptions
 describe('createSecureContext', () => {
   afterEach(closeAll)
 
-  describe('takes a certificate and its key', () => {
+  describeInEachHome('takes a certificate and its key', () => {
     it('as strings', async () => {
       const { server } = certs()
       assert.equal(await shown({ cert: server.chain, key: server.key }), 'CN=localhost ec')
@@ -75,7 +78,7 @@ describe('createSecureContext', () => {
     })
   })
 
-  describe('trusts', () => {
+  describeInEachHome('trusts', () => {
     it('only what `ca` names, in one text or in several', async () => {
       const { root, selfSigned } = certs()
       const port = (await serve()).port
@@ -99,19 +102,19 @@ describe('createSecureContext', () => {
       const before = process.env.SSL_CERT_FILE
       process.env.SSL_CERT_FILE = root.certFile
       try {
-        const socket = afterTest(connect({ port, host: '127.0.0.1', servername: 'localhost' }))
+        const socket = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
         await once(socket, 'secureConnect')
         assert.equal(socket.authorized, true)
       } finally {
         if (before === undefined) delete process.env.SSL_CERT_FILE
         else process.env.SSL_CERT_FILE = before
       }
-      const stranger = afterTest(connect({ port, host: '127.0.0.1', servername: 'localhost' }))
+      const stranger = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
       assert.match((await failure(stranger)).code ?? '', /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT/)
     })
   })
 
-  describe('negotiates', () => {
+  describeInEachHome('negotiates', () => {
     for (const version of ['TLSv1.2', 'TLSv1.3'] satisfies Version[]) {
       it(`${version} when minVersion and maxVersion allow nothing else`, async () => {
         const { port } = await serve(only(version))
@@ -203,15 +206,17 @@ describe('createSecureContext', () => {
     assert.throws(() => context.sessionTimeout, { code: 'ERR_HANDLE_FREED' })
   })
 
-  it('serves connections that are open when it is freed', async () => {
-    const { port } = await serve()
-    const context = createSecureContext({ ca: certs().root.cert })
-    const socket = await dialled(port, { secureContext: context })
-    context.free()
-    socket.write('still here')
-    const [answer] = (await once(socket, 'data')) as [Buffer]
-    assert.equal(answer.toString(), 'still here')
-    await hangUp(socket)
+  inEachHome(() => {
+    it('serves connections that are open when it is freed', async () => {
+      const { port } = await serve()
+      const context = createSecureContext({ ca: certs().root.cert })
+      const socket = await dialled(port, { secureContext: context })
+      context.free()
+      socket.write('still here')
+      const [answer] = (await once(socket, 'data')) as [Buffer]
+      assert.equal(answer.toString(), 'still here')
+      await hangUp(socket)
+    })
   })
 
   describe('refuses with a clear error', () => {
@@ -295,7 +300,7 @@ describe('createSecureContext', () => {
   })
 })
 
-describe('ticket keys', () => {
+describeInEachHome('ticket keys', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {

@@ -8,11 +8,14 @@ import { certs } from '../support/certs.js'
 import { Program, versionFlag } from '../support/programs.js'
 import {
   afterTest,
+  atHome,
   closeAll,
+  describeInEachHome,
   dialled,
   dialledNode,
   exchange,
   hangUp,
+  identity,
   inEachVersion,
   listen,
   only,
@@ -21,7 +24,7 @@ import {
   serveNode,
 } from '../support/tls.js'
 
-describe('a TLS connection', () => {
+describeInEachHome('a TLS connection', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -151,7 +154,7 @@ describe('a TLS connection', () => {
 
     it('gives no keying material before the handshake is complete', async () => {
       const { port } = await serve(only(version))
-      const client = afterTest(connect({ port, host: '127.0.0.1', rejectUnauthorized: false }))
+      const client = afterTest(connect(atHome({ port, host: '127.0.0.1', rejectUnauthorized: false })))
       assert.throws(() => client.exportKeyingMaterial(32, 'label'), { code: 'ERR_TLS_INVALID_STATE' })
       assert.equal(client.alpnProtocol, null)
       assert.equal(client.servername, null)
@@ -180,7 +183,7 @@ describe('a TLS connection', () => {
 
     it('emits key log lines on a client', async () => {
       const { port } = await serve(only(version))
-      const client = afterTest(connect({ port, host: '127.0.0.1', rejectUnauthorized: false }))
+      const client = afterTest(connect(atHome({ port, host: '127.0.0.1', rejectUnauthorized: false })))
       const lines: string[] = []
       client.on('keylog', (line) => lines.push(line.toString()))
       await once(client, 'secureConnect')
@@ -208,7 +211,7 @@ describe('a TLS connection', () => {
     it('sends what was written before the handshake, and then ends', async () => {
       const { server, port } = await serve(only(version), () => {})
       const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>
-      const client = afterTest(connect({ port, host: '127.0.0.1', rejectUnauthorized: false }))
+      const client = afterTest(connect(atHome({ port, host: '127.0.0.1', rejectUnauthorized: false })))
       client.end('early words')
       const [connection] = await accepted
       assert.equal((await readAll(connection)).toString(), 'early words')
@@ -224,14 +227,14 @@ describe('a TLS connection', () => {
   })
 
   it('runs over a Unix socket', async () => {
-    const { server: identity, root } = certs()
-    const server = createServer({ cert: identity.chain, key: identity.key }, (socket) => socket.pipe(socket))
+    const { root } = certs()
+    const server = createServer(identity(), (socket) => socket.pipe(socket))
     await listen(server)
     await new Promise((resolve) => server.close(resolve))
     const path = `${root.certFile}.sock`
     server.listen(path)
     await once(server, 'listening')
-    const client = afterTest(connect(path, { ca: root.cert }))
+    const client = afterTest(connect(path, atHome({ ca: root.cert })))
     await once(client, 'secureConnect')
     assert.equal(await exchange(client, 'by path'), 'by path')
     await hangUp(client)

@@ -12,6 +12,7 @@ import { certs } from '../support/certs.js'
 import {
   afterTest,
   closeAll,
+  describeInEachHome,
   dial,
   dialled,
   identity,
@@ -33,7 +34,7 @@ async function body(response: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString()
 }
 
-describe('HTTP over a TLSSocket', () => {
+describeInEachHome('HTTP over a TLSSocket', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {

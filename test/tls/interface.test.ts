@@ -15,9 +15,11 @@ import tls, {
 import { certs } from '../support/certs.js'
 import {
   afterTest,
+  atHome,
   aWhile,
   closeAll,
   closed,
+  describeInEachHome,
   dialled,
   exchange,
   hangUp,
@@ -61,8 +63,12 @@ describe('createServer', () => {
     assert.equal(createServer({ requestCert: 1 as never }).requestCert, false)
     assert.equal(createServer({ rejectUnauthorized: false }).rejectUnauthorized, false)
   })
+})
 
-  it('makes a server that counts and limits its connections, and closes when they have gone', async () => {
+describeInEachHome('a Server', () => {
+  afterEach(closeAll)
+
+  it('counts and limits its connections, and closes when they have gone', async () => {
     const { server, port } = await serve()
     server.maxConnections = 1
     const first = await dialled(port)
@@ -124,12 +130,12 @@ describe('createServer', () => {
   })
 })
 
-describe('connect', () => {
+describeInEachHome('connect', () => {
   afterEach(closeAll)
 
   it('takes port, host, options and listener in all the ways of node:tls', async () => {
     const { port } = await serve()
-    const options = { ca: certs().root.cert }
+    const options = atHome({ ca: certs().root.cert })
     const ways: ((listener: () => void) => TLSSocket)[] = [
       (listener) => connect({ port, host: '127.0.0.1', ...options }, listener),
       (listener) => connect(port, '127.0.0.1', options, listener),
@@ -151,7 +157,7 @@ describe('connect', () => {
   it('connects by name as net.connect does, and says so in events', async () => {
     const { port } = await serve()
     const events: string[] = []
-    const socket = afterTest(connect({ port, host: 'localhost', family: 4, ca: certs().root.cert }))
+    const socket = afterTest(connect(atHome({ port, host: 'localhost', family: 4, ca: certs().root.cert })))
     for (const event of ['lookup', 'connect', 'ready', 'secureConnect']) socket.on(event, () => events.push(event))
     await once(socket, 'secureConnect')
     assert.deepEqual(events, ['lookup', 'connect', 'ready', 'secureConnect'])
@@ -160,7 +166,7 @@ describe('connect', () => {
   it('takes a socket that is still connecting', async () => {
     const { port } = await serve()
     const raw = net.connect(port, '127.0.0.1')
-    const socket = afterTest(connect({ socket: raw, ca: certs().root.cert, servername: 'localhost' }))
+    const socket = afterTest(connect(trusting(0, { socket: raw })))
     assert.equal(socket.connecting, true)
     await once(socket, 'secureConnect')
     assert.equal(await exchange(socket, 'over mine'), 'over mine')
@@ -181,7 +187,7 @@ describe('connect', () => {
       { secureContext: {} as never },
       { ALPNProtocols: [''] },
     ]) {
-      assert.throws(() => connect({ port, host: '127.0.0.1', ...options }), { code: /^ERR_/ })
+      assert.throws(() => connect(atHome({ port, host: '127.0.0.1', ...options })), { code: /^ERR_/ })
     }
     await aWhile()
     assert.equal(connections, 0)
@@ -191,7 +197,7 @@ describe('connect', () => {
     const { port } = await serve()
     process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
     try {
-      const socket = afterTest(connect({ port, host: '127.0.0.1' }))
+      const socket = afterTest(connect(atHome({ port, host: '127.0.0.1' })))
       await once(socket, 'secureConnect')
       assert.equal(socket.authorized, false)
     } finally {

@@ -12,6 +12,7 @@ import {
   aWhile,
   closeAll,
   closed,
+  describeInEachHome,
   dial,
   dialled,
   exchange,
@@ -42,7 +43,7 @@ async function leavesNothing(work: () => Promise<void>): Promise<void> {
   })
 }
 
-describe('a connection that is closed', () => {
+describeInEachHome('a connection that is closed', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {

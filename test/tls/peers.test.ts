@@ -15,8 +15,10 @@ import { certs } from '../support/certs.js'
 import { Program, versionFlag } from '../support/programs.js'
 import {
   afterTest,
+  atHome,
   closeAll,
   closed,
+  describeInEachHome,
   dial,
   dialled,
   dialledNode,
@@ -39,14 +41,14 @@ function outcome(client: TLSSocket | nodeTls.TLSSocket): Promise<(Error & { code
   })
 }
 
-describe("a server's certificate", () => {
+describeInEachHome("a server's certificate", () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
     /** How our client and node:tls's judge the same server: an error code, or authorized and authorizationError. */
     async function judged(port: number, options: ConnectionOptions & nodeTls.ConnectionOptions): Promise<unknown[]> {
       const clients = [
-        connect({ port, host: '127.0.0.1', ...options }),
+        connect(atHome({ port, host: '127.0.0.1', ...options })),
         nodeTls.connect({ port, host: '127.0.0.1', ...options }),
       ]
       return Promise.all(
@@ -165,7 +167,7 @@ describe("a server's certificate", () => {
   })
 })
 
-describe("a client's certificate", () => {
+describeInEachHome("a client's certificate", () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -276,7 +278,7 @@ describe("a client's certificate", () => {
   })
 })
 
-describe('a name that a client asks for', () => {
+describeInEachHome('a name that a client asks for', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -420,7 +422,7 @@ describe('a name that a client asks for', () => {
   })
 })
 
-describe('application protocols', () => {
+describeInEachHome('application protocols', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -475,7 +477,7 @@ describe('application protocols', () => {
   })
 
   it('must be well formed when given as bytes', async () => {
-    const port = await listen(createServer())
-    assert.throws(() => connect({ port, ALPNProtocols: Buffer.from('\x09h2') }), { code: /^ERR_/ })
+    const port = await listen(createServer(atHome({})))
+    assert.throws(() => connect(atHome({ port, ALPNProtocols: Buffer.from('\x09h2') })), { code: /^ERR_/ })
   })
 })

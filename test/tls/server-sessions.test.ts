@@ -7,9 +7,11 @@ import { SSL_OP_NO_TICKET } from 'openssl-session/libssl'
 import { certs } from '../support/certs.js'
 import { openSession, resumesSession } from '../support/programs.js'
 import {
+  atHome,
   aWhile,
   closeAll,
   closed,
+  describeInEachHome,
   dial,
   dialled,
   dialledNode,
@@ -34,7 +36,7 @@ function keepSessions(server: Server): Map<string, Buffer> {
   return sessions
 }
 
-describe("the events 'newSession' and 'resumeSession'", () => {
+describeInEachHome("the events 'newSession' and 'resumeSession'", () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -188,7 +190,7 @@ describe("the events 'newSession' and 'resumeSession'", () => {
   })
 })
 
-describe('setSecureContext', () => {
+describeInEachHome('setSecureContext', () => {
   afterEach(closeAll)
 
   it('changes the certificate of new connections and leaves open ones alone', async () => {
@@ -220,7 +222,7 @@ describe('setSecureContext', () => {
   })
 
   it('is what a server without a certificate needs: it fails each handshake, and says why', async () => {
-    const server = createServer()
+    const server = createServer(atHome({}))
     const failed = once(server, 'tlsClientError') as Promise<[Error & { code: string }]>
     const told = failure(dial(await listen(server)))
     assert.equal((await failed)[0].code, 'ERR_SSL_NO_SUITABLE_SIGNATURE_ALGORITHM')

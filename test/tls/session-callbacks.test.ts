@@ -15,6 +15,7 @@ import * as libssl from 'openssl-session/libssl'
 import { certs } from '../support/certs.js'
 import {
   closeAll,
+  describeInEachHome,
   dial,
   dialled,
   dialledNode,
@@ -41,7 +42,7 @@ function causeOf(error: SessionCallbackError | undefined): Error & { code?: stri
   return error.cause
 }
 
-describe('newSessionCallback', () => {
+describeInEachHome('newSessionCallback', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -138,7 +139,7 @@ describe('newSessionCallback', () => {
   })
 })
 
-describe('getSessionCallback', () => {
+describeInEachHome('getSessionCallback', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
@@ -304,7 +305,7 @@ describe('getSessionCallback', () => {
   })
 })
 
-describe('removeSessionCallback', () => {
+describeInEachHome('removeSessionCallback', () => {
   afterEach(closeAll)
 
   it('is told when a connection of TLS 1.2 is closed without a goodbye', async () => {
@@ -370,8 +371,6 @@ describe('removeSessionCallback', () => {
 })
 
 describe('the session cache of a SecureContext', () => {
-  afterEach(closeAll)
-
   it('reads back the callbacks that were set, and null when there is none', () => {
     const context = createSecureContext()
     const listener = (): null => null
@@ -430,6 +429,35 @@ describe('the session cache of a SecureContext', () => {
     }
   })
 
+  it("counts with all of OpenSSL's twelve counters", () => {
+    const stats = createSecureContext().sessionStats()
+    assert.deepEqual(Object.keys(stats).toSorted(), [
+      'accept',
+      'acceptGood',
+      'acceptRenegotiate',
+      'cacheFull',
+      'cbHits',
+      'connect',
+      'connectGood',
+      'connectRenegotiate',
+      'hits',
+      'misses',
+      'number',
+      'timeouts',
+    ])
+    assert.ok(Object.values(stats).every((count) => count === 0))
+  })
+
+  it('refuses what is no Session', () => {
+    const context = createSecureContext()
+    assert.throws(() => context.addSession(Buffer.alloc(9) as unknown as Session), { code: 'ERR_INVALID_ARG_TYPE' })
+    assert.throws(() => context.removeSession(null as unknown as Session), { code: 'ERR_INVALID_ARG_TYPE' })
+  })
+})
+
+describeInEachHome('the session cache of a SecureContext', () => {
+  afterEach(closeAll)
+
   inEachVersion((version) => {
     it('resumes from the internal cache without asking getSessionCallback', async () => {
       const context = serverContext({ ...only(version), sessionCacheMode: libssl.SSL_SESS_CACHE_SERVER })
@@ -461,6 +489,11 @@ describe('the session cache of a SecureContext', () => {
       ]
       const made: Session[] = []
       first.newSessionCallback = (_socket, session) => made.push(session)
+      const removed: Buffer[] = []
+      first.removeSessionCallback = (_context, gone) => {
+        removed.push(gone.id)
+        gone.free()
+      }
       const [one, two] = [await serve({ secureContext: first }), await serve({ secureContext: second })]
       const client = await dialled(one.port)
       const session = await sessionOf(client)
@@ -476,11 +509,6 @@ describe('the session cache of a SecureContext', () => {
       const resumed = await dialled(two.port, { session })
       assert.equal(resumed.isSessionReused(), true)
       await hangUp(resumed)
-      const removed: Buffer[] = []
-      first.removeSessionCallback = (_context, gone) => {
-        removed.push(gone.id)
-        gone.free()
-      }
       assert.equal(first.removeSession(made[0] as Session), true)
       assert.equal(first.removeSession(made[0] as Session), false)
       assert.deepEqual(removed, [made[0]?.id, made[0]?.id])
@@ -490,31 +518,6 @@ describe('the session cache of a SecureContext', () => {
       assert.equal(first.sessionStats().number, 0)
       for (const original of made) original.free()
     })
-  })
-
-  it("counts with all of OpenSSL's twelve counters", () => {
-    const stats = createSecureContext().sessionStats()
-    assert.deepEqual(Object.keys(stats).toSorted(), [
-      'accept',
-      'acceptGood',
-      'acceptRenegotiate',
-      'cacheFull',
-      'cbHits',
-      'connect',
-      'connectGood',
-      'connectRenegotiate',
-      'hits',
-      'misses',
-      'number',
-      'timeouts',
-    ])
-    assert.ok(Object.values(stats).every((count) => count === 0))
-  })
-
-  it('refuses what is no Session', () => {
-    const context = createSecureContext()
-    assert.throws(() => context.addSession(Buffer.alloc(9) as unknown as Session), { code: 'ERR_INVALID_ARG_TYPE' })
-    assert.throws(() => context.removeSession(null as unknown as Session), { code: 'ERR_INVALID_ARG_TYPE' })
   })
 
   it('does not resume between applications with other session id contexts', async () => {

@@ -8,7 +8,17 @@ import { inspect } from 'node:util'
 import { Session } from 'openssl-session'
 import * as libssl from 'openssl-session/libssl'
 import { openssl } from '../support/credentials.js'
-import { closeAll, dialled, hangUp, inEachVersion, only, serve, sessionOf, type Version } from '../support/tls.js'
+import {
+  closeAll,
+  dialled,
+  hangUp,
+  inEachHome,
+  inEachVersion,
+  only,
+  serve,
+  sessionOf,
+  type Version,
+} from '../support/tls.js'
 
 async function der(version: Version): Promise<Buffer> {
   const { port } = await serve({ ...only(version), ALPNProtocols: ['proto'], sessionTimeout: 1234 })
@@ -142,19 +152,21 @@ describe('a Session', () => {
       assert.equal(libssl.leaks().live.SSL_SESSION, before)
     })
 
-    it('resumes a connection, given as an object or as its bytes', async () => {
-      const { port } = await serve(only(version))
-      const first = await dialled(port)
-      const ours = await sessionOf(first)
-      assert.equal(first.isSessionReused(), false)
-      await hangUp(first)
-      using session = Session.fromDER(ours)
-      const second = await dialled(port, { session })
-      assert.equal(second.isSessionReused(), true)
-      await hangUp(second)
-      const third = await dialled(port, { session: ours })
-      assert.equal(third.isSessionReused(), true)
-      await hangUp(third)
+    inEachHome(() => {
+      it('resumes a connection, given as an object or as its bytes', async () => {
+        const { port } = await serve(only(version))
+        const first = await dialled(port)
+        const ours = await sessionOf(first)
+        assert.equal(first.isSessionReused(), false)
+        await hangUp(first)
+        using session = Session.fromDER(ours)
+        const second = await dialled(port, { session })
+        assert.equal(second.isSessionReused(), true)
+        await hangUp(second)
+        const third = await dialled(port, { session: ours })
+        assert.equal(third.isSessionReused(), true)
+        await hangUp(third)
+      })
     })
   })
 })
