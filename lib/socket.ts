@@ -477,9 +477,10 @@ export class TLSSocket extends EndpointStream {
     this.#connection.destroy(politely, () => {
       if (this.#ownsContext) this.#context.free()
       this.#owner.closed?.(this)
-      done(shown)
       process.nextTick(() => this.emit('close', error !== null))
     })
+    // The error is for the next tick, as net.Socket's is; 'close' waits for the transport.
+    done(shown)
   }
 
   // For servers, clients and SNI.

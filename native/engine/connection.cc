@@ -65,8 +65,12 @@ void Connection::move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ss
   session::Connection::of(ssl)->hand_over(shared_from_this());
 }
 
+void Connection::post(Worker::Task task) {
+  if (!engine_.gone(id)) engine_.post(worker_, std::move(task));
+}
+
 void Connection::write(std::vector<Chunk> chunks) {
-  worker_.post([self = shared_from_this(), chunks = std::move(chunks)]() mutable {
+  post([self = shared_from_this(), chunks = std::move(chunks)]() mutable {
     if (self->closed_) return;
     self->writes_.push_back(std::move(chunks));
     self->work();
@@ -74,7 +78,7 @@ void Connection::write(std::vector<Chunk> chunks) {
 }
 
 void Connection::finish() {
-  worker_.post([self = shared_from_this()] {
+  post([self = shared_from_this()] {
     self->finish_wanted_ = true;
     self->work();
   });
@@ -86,13 +90,13 @@ void Connection::destroy(bool politely) {
     if (parked_ != nullptr) parked_->answered = true;
   }
   unparked_.notify_all();
-  worker_.post([self = shared_from_this(), politely] { self->close(politely); });
+  post([self = shared_from_this(), politely] { self->close(politely); });
 }
 
 void Connection::consumed(size_t bytes) {
   const size_t left = unconsumed_.fetch_sub(bytes) - bytes;
   if (left <= kLowWater && stalled_.exchange(false)) {
-    worker_.post([self = shared_from_this()] { self->work(); });
+    post([self = shared_from_this()] { self->work(); });
   }
 }
 
@@ -100,7 +104,7 @@ void Connection::hold(bool on) {
   if (on) {
     holds_++;
   } else if (--holds_ == 0) {
-    worker_.post([self = shared_from_this(), told = told_sessions_] {
+    post([self = shared_from_this(), told = told_sessions_] {
       self->released_ = told;
       self->work();
     });
@@ -122,14 +126,14 @@ void Connection::answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessio
     if (parked_ == lookup.get()) lookup->answered = true;
   }
   unparked_.notify_all();
-  worker_.post([self = shared_from_this(), lookup = std::move(lookup)] {
+  post([self = shared_from_this(), lookup = std::move(lookup)] {
     lookup->answered = true;
     self->work();
   });
 }
 
 void Connection::answer(std::shared_ptr<session::CertQuestion> question, bool accepted) noexcept {
-  worker_.post([self = shared_from_this(), question = std::move(question), accepted] {
+  post([self = shared_from_this(), question = std::move(question), accepted] {
     question->accepted = accepted;
     question->answered = true;
     self->work();

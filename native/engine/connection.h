@@ -72,7 +72,7 @@ class Connection final : public Resident,
   void begin();
   void close() override { close(false); }
   void on_readiness(uint32_t events) override;
-  uint64_t listener() const override { return profile_->listener; }
+  bool came_from(uint64_t listener, uint64_t cut) const override { return profile_->listener == listener && id < cut; }
   void park(session::Question& question) noexcept override;
   bool stores() const noexcept override { return profile_->settings.stores; }
   void ask(const std::shared_ptr<session::Lookup>& lookup, bool once) noexcept override;
@@ -82,6 +82,7 @@ class Connection final : public Resident,
  private:
   enum class Phase { kHandshake, kOpen, kBroken };
 
+  void post(Worker::Task task);
   bool make_ssl();
   void prepare(SSL* ssl);
   void configure_socket() const;

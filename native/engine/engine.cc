@@ -8,9 +8,11 @@ namespace engine {
 Engine::Engine(session::AddonEnvironment& env, napi_value handler) : env_(env), async_(env.async()) {
   binding::check(napi_create_reference(env.env(), handler, 1, &handler_));
   workers_.reserve(kMaxThreads);
+  env.mailbox()->when_done([this] { post_outboxes(); });
 }
 
 Engine::~Engine() {
+  env_.mailbox()->when_done(nullptr);
   stop();
   napi_delete_reference(env_.env(), handler_);
 }
@@ -30,12 +32,26 @@ void Engine::start(size_t threads) {
   }
 }
 
+void Engine::post(Worker& worker, Worker::Task task) {
+  worker.outbox.push_back(std::move(task));
+  // A thread that is woken once for several does them all in one turn.
+  if (!env_.mailbox()->more_to_come()) worker.post_all(worker.outbox);
+}
+
+void Engine::post_outboxes() {
+  for (const auto& worker : workers_) {
+    if (!worker->outbox.empty()) worker->post_all(worker->outbox);
+  }
+}
+
 void Engine::stop() {
+  post_outboxes();
   // They hand connections to each other: all of them end before the first one goes.
   for (const auto& worker : workers_) worker->ask_to_stop();
   for (const auto& worker : workers_) worker->stop();
   running_ = 0;
   workers_.clear();
+  gone_before_ = next_id_;
   // Their last words are in the mailbox and may reach nobody: what they would have ended is ended here.
   for (const auto& [id, connection] : connections_) connection->forget();
   connections_.clear();
@@ -67,9 +83,11 @@ uint64_t Engine::configure(uint64_t listener, SSL_CTX* ctx, const ConnectionSett
 }
 
 void Engine::close_connections(uint64_t listener) {
+  const uint64_t cut = next_id_;
+  if (const auto found = this->listener(listener)) found->cut = cut;
   for (const auto& worker : workers_) {
     Worker* const here = worker.get();
-    here->post([here, listener] { here->close_residents_of(listener); });
+    post(*here, [here, listener, cut] { here->close_residents_of(listener, cut); });
   }
 }
 
@@ -81,7 +99,7 @@ uint64_t Engine::adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl,
   connection->move_in(handle, ssl, std::move(fd), received);
   know(connection);
   worker.load++;
-  worker.post([connection] { connection->begin(); });
+  post(worker, [connection] { connection->begin(); });
   return connection->id;
 }
 
@@ -127,14 +145,21 @@ void Engine::call(binding::Environment& env, Told what, uint64_t id, uint64_t li
 
 void Engine::tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what,
                   napi_value value) {
+  if (gone(connection->id)) return;
   const auto profile = connection->profile().id;
+  const auto from = listener(connection->profile().listener);
   if (what != Told::kClosed) {
+    if (from && connection->id < from->cut && !connections_.contains(connection->id)) {
+      // JavaScript has not heard of it, and has closed all there were. It may have been on its way between workers.
+      connection->destroy(false);
+      return;
+    }
     know(connection);
     call(env, what, connection->id, profile, value);
     return;
   }
   connections_.erase(connection->id);
-  if (const auto from = listener(connection->profile().listener)) from->open--;
+  if (from) from->open--;
   try {
     call(env, what, connection->id, profile, value);
   } catch (...) {

@@ -46,6 +46,11 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   // How many connections each thread has.
   std::vector<size_t> loads() const;
 
+  // Has a worker do something, together with what else JavaScript has for it in this turn.
+  void post(Worker& worker, Worker::Task task);
+  // Whether the thread that the connection or listener lived on has been ended.
+  bool gone(uint64_t id) const { return id < gone_before_; }
+
   // An accepted connection becomes known with the first thing that JavaScript hears of it.
   void know(const std::shared_ptr<Connection>& connection) { connections_.try_emplace(connection->id, connection); }
   void tell(binding::Environment& env, const std::shared_ptr<Connection>& connection, Told what, napi_value value);
@@ -59,12 +64,14 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
 
  private:
   Worker& least_loaded(size_t threads) const;
+  void post_outboxes();
   void call(binding::Environment& env, Told what, uint64_t id, uint64_t listener, napi_value value) const;
 
   session::AddonEnvironment& env_;
   const bool async_;
   napi_ref handler_ = nullptr;
   std::atomic<uint64_t> next_id_{1};
+  uint64_t gone_before_ = 0;
   std::unordered_map<uint64_t, std::shared_ptr<Connection>> connections_;
   std::unordered_map<uint64_t, std::shared_ptr<Listener>> listeners_;
   // Grows on the environment's thread, within its capacity, while workers read what was there before.

@@ -70,13 +70,13 @@ Listener::Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, s
       pause_(worker, *this) {}
 
 void Listener::set_profile(std::shared_ptr<const Profile> profile) {
-  worker_.post([self = shared_from_this(), profile = std::move(profile)] {
+  engine_.post(worker_, [self = shared_from_this(), profile = std::move(profile)] {
     if (!self->closed_) self->profile_ = profile;
   });
 }
 
 void Listener::stop() {
-  worker_.post([self = shared_from_this()] { self->close(); });
+  engine_.post(worker_, [self = shared_from_this()] { self->close(); });
 }
 
 void Listener::start() {

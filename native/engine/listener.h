@@ -21,6 +21,9 @@ class Listener final : public Resident, public Pollable, public std::enable_shar
   // Valid as long as the listener is not closed.
   int descriptor() const { return fd_.get(); }
 
+  // Connections with smaller numbers of which JavaScript has not heard are none any more.
+  uint64_t cut = 0;
+
   // --- From any thread ---------------------------------------------------------------------------------------------
 
   // Connections accepted here whose end JavaScript has not heard of.
@@ -36,7 +39,7 @@ class Listener final : public Resident, public Pollable, public std::enable_shar
   void start();
   void close() override;
   void on_readiness(uint32_t events) override;
-  uint64_t listener() const override { return id; }
+  bool came_from(uint64_t, uint64_t) const override { return false; }
 
  private:
   void accept_all();

@@ -1,6 +1,8 @@
 #include "engine/worker.h"
 
+#include <algorithm>
 #include <csignal>
+#include <iterator>
 #include <new>
 #include <system_error>
 #include <utility>
@@ -123,6 +125,17 @@ void Worker::post(Task task) {
   if (first) uv_async_send(async_->get());
 }
 
+void Worker::post_all(std::vector<Task>& tasks) {
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = tasks_.empty() && !closed_;
+    if (!closed_) std::move(tasks.begin(), tasks.end(), std::back_inserter(tasks_));
+  }
+  tasks.clear();
+  if (first) uv_async_send(async_->get());
+}
+
 void Worker::run_tasks() {
   {
     const std::lock_guard lock(mutex_);
@@ -160,10 +173,10 @@ Worker::Alarms::iterator Worker::set_alarm(uint64_t milliseconds, Alarm* alarm) 
   return entry;
 }
 
-void Worker::close_residents_of(uint64_t listener) {
+void Worker::close_residents_of(uint64_t listener, uint64_t cut) {
   std::vector<std::shared_ptr<Resident>> leaving;
   for (const auto& resident : residents_) {
-    if (resident->listener() == listener) leaving.push_back(resident);
+    if (resident->came_from(listener, cut)) leaving.push_back(resident);
   }
   for (const auto& resident : leaving) resident->close();
 }

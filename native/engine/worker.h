@@ -74,8 +74,8 @@ class Resident {
   Resident(const Resident&) = delete;
   Resident& operator=(const Resident&) = delete;
   virtual void close() = 0;
-  // The listener that it came from or is; 0 for none.
-  virtual uint64_t listener() const = 0;
+  // Whether it came from this listener, with a smaller number than `cut`.
+  virtual bool came_from(uint64_t listener, uint64_t cut) const = 0;
 };
 
 class Worker {
@@ -91,6 +91,10 @@ class Worker {
 
   // From any thread: runs `task` on this one, in order. What is posted after the thread has begun to end is dropped.
   void post(Task task);
+  // The same for several, which are moved out.
+  void post_all(std::vector<Task>& tasks);
+  // On the environment's thread: what JavaScript has for this one and has not posted yet.
+  std::vector<Task> outbox;
   // From any thread: connections here, and on their way here.
   std::atomic<size_t> load{0};
   // From the environment's thread: closes everything that lives here and ends the thread; stop() waits for that.
@@ -104,8 +108,8 @@ class Worker {
   session::Mailbox& mailbox() const { return *mailbox_; }
   void move_in(const std::shared_ptr<Resident>& resident) { residents_.insert(resident); }
   void move_out(const std::shared_ptr<Resident>& resident) { residents_.erase(resident); }
-  // Closes what came from this listener.
-  void close_residents_of(uint64_t listener);
+  // Closes the connections with smaller numbers than `cut` that came from this listener.
+  void close_residents_of(uint64_t listener, uint64_t cut);
   // Calls the alarm in so many milliseconds, unless cancelled before. The alarm must cancel before it goes.
   Alarms::iterator set_alarm(uint64_t milliseconds, Alarm* alarm);
   void cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }

@@ -23,6 +23,9 @@ class HandleScope {
   napi_handle_scope scope_ = nullptr;
 };
 
+// After so many events in a row, whoever waits for their end is told.
+constexpr int kInARow = 32;
+
 // Belongs to the thread, which belongs to one environment.
 thread_local bool wakes_are_batched = false;
 
@@ -83,14 +86,6 @@ void Mailbox::keep_alive(bool on) noexcept {
 void Mailbox::wake() noexcept {
   if (wake_sent_ || !open_) return;
   wake_sent_ = napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking) == napi_ok;
-}
-
-std::unique_ptr<Event> Mailbox::pop() noexcept {
-  const std::lock_guard lock(mutex_);
-  if (queue_.empty()) return nullptr;
-  auto event = std::move(queue_.front());
-  queue_.pop_front();
-  return event;
 }
 
 std::unique_ptr<Event> Mailbox::pop_callback() noexcept {
@@ -171,24 +166,36 @@ napi_value Mailbox::deliver_now() noexcept {
 }
 
 void Mailbox::deliver_one_from_loop() noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    wake_sent_ = false;
-  }
-  const auto event = pop();
-  if (!event) return;
-  try {
-    const HandleScope scope(env_->env());
-    deliver(*event);
-  } catch (const binding::Pending&) {
-    napi_value exception = take_exception(env_->env());
-    // Without an exception JavaScript is terminating: close() will empty the queue.
-    if (exception == nullptr) return;
-    napi_fatal_exception(env_->env(), exception);
+  const auto event = pop_for_loop();
+  if (event) {
+    try {
+      const HandleScope scope(env_->env());
+      deliver(*event);
+    } catch (const binding::Pending&) {
+      napi_value exception = take_exception(env_->env());
+      // Without an exception JavaScript is terminating: close() will empty the queue.
+      if (exception == nullptr) return;
+      napi_fatal_exception(env_->env(), exception);
+    }
   }
   // Each event is a callback of its own to Node: between two of them promises and process.nextTick have their turn.
+  {
+    const std::lock_guard lock(mutex_);
+    if (!queue_.empty()) wake();
+  }
+  if (!more_to_come_ && when_done_) when_done_();
+}
+
+std::unique_ptr<Event> Mailbox::pop_for_loop() noexcept {
   const std::lock_guard lock(mutex_);
-  if (!queue_.empty()) wake();
+  wake_sent_ = false;
+  more_to_come_ = false;
+  if (queue_.empty()) return nullptr;
+  auto event = std::move(queue_.front());
+  queue_.pop_front();
+  more_to_come_ = !queue_.empty() && ++in_a_row_ < kInARow;
+  if (!more_to_come_) in_a_row_ = 0;
+  return event;
 }
 
 void Mailbox::close() noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -56,6 +57,10 @@ class Mailbox {
   // is waiting. Returns what a callback threw, or null.
   napi_value deliver_now() noexcept;
 
+  // On the environment's thread: whether another event is about to be delivered, and then whoever asked for it is told.
+  bool more_to_come() const noexcept { return more_to_come_; }
+  void when_done(std::function<void()> done) { when_done_ = std::move(done); }
+
   // Whether waiting for events keeps the program alive: not at first. On the environment's thread.
   void keep_alive(bool on) noexcept;
 
@@ -73,7 +78,7 @@ class Mailbox {
  private:
   using Queue = std::deque<std::unique_ptr<Event>>;
 
-  std::unique_ptr<Event> pop() noexcept;
+  std::unique_ptr<Event> pop_for_loop() noexcept;
   // The next of what may be delivered from within a call, in order.
   std::unique_ptr<Event> pop_callback() noexcept;
   // Those that were not delivered from within the call come from the loop.
@@ -91,6 +96,10 @@ class Mailbox {
   Queue callbacks_;
   bool wake_sent_ = false;
   bool pushed_in_call_ = false;
+  // How many events have been delivered in a row, and whether the next one is on its way.
+  int in_a_row_ = 0;
+  bool more_to_come_ = false;
+  std::function<void()> when_done_;
   bool open_ = true;
 };
 
