@@ -316,7 +316,9 @@ export class Server extends net.Server {
       const target = { address: address || null, port, fd: given, v6Only, reusePort: this.#reusePort, inner }
       self._handle = new EngineListener(target, this.#threads, this.#maxConnections, this.#listenerOwner)
     }
-    netServer._listen2.call(this, address, port, addressType, backlog, fd, flags)
+    // With nothing given, this is what net tries first, and what it names in errors.
+    const tried = self._handle instanceof EngineListener && inner === null && (fd ?? -1) < 0 ? address || '::' : address
+    netServer._listen2.call(this, tried, port, addressType, backlog, fd, flags)
   }
 
   /** @internal */

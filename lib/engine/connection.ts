@@ -35,11 +35,17 @@ class EngineEndpoint implements Endpoint {
     keepAlive(true)
   }
 
-  /** The connection is closing: its number means nothing from now on. */
+  /** The connection is closing: its number means nothing from now on. As with every handle of libuv, the program lives to see its end. */
   leave(): void {
     if (this.#gone) return
     this.#gone = true
-    if (this.#keepsAlive) keepAlive(false)
+    if (!this.#keepsAlive) keepAlive(true)
+  }
+
+  /** It has closed. */
+  left(): void {
+    this.leave()
+    keepAlive(false)
   }
 
   get #there(): EngineAddress | null {
@@ -294,6 +300,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     if (what === Told.closed) {
       // The engine needs the bytes of the last write no longer.
       this.#writing = null
+      this.#endpoint?.left()
       if (this.#destroyed) this.#closed()
       else this.#gone()
       return
@@ -345,7 +352,6 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   /** The engine has closed it by itself. */
   #gone(): void {
-    this.#endpoint?.leave()
     this.#closed = () => {}
     const closed = this.#socket
     this.#id = 0

@@ -23,6 +23,7 @@ export interface ListenTarget {
 export interface InnerHandle {
   readonly fd?: number
   getsockname?(out: object): number
+  onconnection?: unknown
   close(): void
 }
 
@@ -45,8 +46,12 @@ export type Limit = number | undefined
 
 function bind({ address, port, fd, v6Only, reusePort, inner }: ListenTarget): number {
   if (inner !== null) return engine.takeDescriptor(inner.fd ?? -1)
-  if (fd !== undefined) return engine.takeDescriptor(fd)
-  if (address !== null && port < 0) return engine.bindPath(address)
+  if (fd !== undefined) {
+    const taken = engine.takeDescriptor(fd)
+    // What net says of a number that is no descriptor.
+    return taken === -constants.errno.EBADF ? -constants.errno.EINVAL : taken
+  }
+  if (address !== null && port < 0) return engine.bindPath(Buffer.from(address))
   const flags = [v6Only ? 1 : 0, reusePort ? 1 : 0] as const
   if (address !== null) return engine.bindTcp(address, port, ...flags)
   const dual = engine.bindTcp('::', port, ...flags)
@@ -56,8 +61,8 @@ function bind({ address, port, fd, v6Only, reusePort, inner }: ListenTarget): nu
 export class EngineListener implements Receiver {
   /** The socket address, for net.Server; a Unix socket has none. */
   getsockname?: (out: object) => number
-  /** net.Server's; nothing is accepted here that it would be told of. */
-  onconnection: unknown
+  /** net.Server's. Nothing is accepted here that it would be told of, except by an inner handle. */
+  onconnection?: (...args: unknown[]) => void
   readonly #owner: ListenerOwner
   readonly #target: ListenTarget
   readonly #threads: number
@@ -92,7 +97,9 @@ export class EngineListener implements Receiver {
 
   /** Binds and listens. Returns 0 or a negative error number. */
   listen(backlog: number): number {
-    const { fd: given } = this.#target
+    const { fd: given, inner } = this.#target
+    // A handle that listens already may accept connections too: net.Server has them as its own.
+    if (inner !== null) inner.onconnection = (...args: unknown[]) => this.onconnection?.(...args)
     const fd = bind(this.#target)
     if (fd < 0) return fd
     const error = engine.listenOn(fd, backlog)
@@ -138,9 +145,10 @@ export class EngineListener implements Receiver {
 
   close(done?: () => void): void {
     if (this.#closed) return
+    // As with every handle of libuv, the program lives to see its end.
+    this.ref()
     this.#closed = true
     this.#afterClose = done
-    this.unref()
     this.#target.inner?.close()
     if (this.#id === 0) {
       // It has never listened.
@@ -183,6 +191,7 @@ export class EngineListener implements Receiver {
       this.#owner.acceptFailed(value as number)
     } else {
       this.#stopped = true
+      this.unref()
       this.#settle()
     }
   }
