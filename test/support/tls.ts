@@ -216,9 +216,9 @@ export async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   return now ?? ((await once(socket, 'session')) as [Buffer])[0]
 }
 
-/** Waits until `condition` holds. The runner's own timeout is the limit. */
+/** Waits until `condition` holds. The runner's own timeout is the limit; the wait of a test that is over keeps nobody from exiting. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2).unref())
 }
 
 /** Waits a little for something that should not happen. */
