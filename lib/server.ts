@@ -17,11 +17,13 @@ import { threadsOf } from './home.js'
 import * as libssl from './libssl.js'
 import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
 import { NamedContexts, type SNICallback } from './sni.js'
-import { TLSSocket, type TLSSocketOptions } from './socket.js'
+import { type Joined, TLSSocket, type TLSSocketOptions } from './socket.js'
 import type { SessionStore } from './stores/store.js'
 
 /** Options of a {@link Server}: those of a context, of net.Server, and these. */
 export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
+  /** Turns Nagle's algorithm off, which has nothing to gather here. The default is true. @see tcp(7) */
+  noDelay?: boolean | undefined
   /** A context to use instead of one made from the options, with its callbacks. The server may set its cache mode and its session id context. */
   secureContext?: SecureContext | undefined
   /** Asks clients for a certificate. The default is false. @see SSL_CTX_set_verify(3) */
@@ -126,6 +128,7 @@ interface NetServerInternals {
 const netServer = net.Server.prototype as unknown as NetServerInternals
 
 interface NetServerOptions {
+  highWaterMark?: number
   noDelay?: boolean
   keepAlive?: boolean
   /** Seconds. */
@@ -188,7 +191,8 @@ export class Server extends net.Server {
   constructor(first?: ServerOptions | null | ((socket: TLSSocket) => void), second?: (socket: TLSSocket) => void) {
     const listener = typeof first === 'function' ? first : second
     const options = typeof first === 'function' ? {} : optionsOf(first)
-    super(options)
+    // Records are sent as they are made: nothing is gained by waiting for more.
+    super({ ...options, noDelay: options.noDelay ?? true })
     this.requestCert = options.requestCert === true
     this.rejectUnauthorized = options.rejectUnauthorized !== false
     this.#alpn = options.ALPNProtocols && alpnWire(options.ALPNProtocols)
@@ -314,7 +318,9 @@ export class Server extends net.Server {
       const target = { address: address || null, port, fd: given, v6Only, reusePort: this.#reusePort, inner }
       self._handle = new EngineListener(target, this.#threads, this.#maxConnections, this.#listenerOwner)
     }
-    netServer._listen2.call(this, address, port, addressType, backlog, fd, flags)
+    // With nothing given, this is what net tries first, and what it names in errors.
+    const tried = self._handle instanceof EngineListener && inner === null && (fd ?? -1) < 0 ? address || '::' : address
+    netServer._listen2.call(this, tried, port, addressType, backlog, fd, flags)
   }
 
   /** @internal */
@@ -402,12 +408,9 @@ export class Server extends net.Server {
   }
 
   /** A connection of the engine's that is heard of for the first time. */
-  #introduce(id: number, context: SecureContext): EngineConnection {
-    const options = this.#socketOptions(context)
-    const { allowHalfOpen, highWaterMark } = this as unknown as { allowHalfOpen: boolean; highWaterMark?: number }
-    if (highWaterMark !== undefined) options.highWaterMark = highWaterMark
+  #introduce(id: number, options: TLSSocketOptions): EngineConnection {
     let connection: EngineConnection | undefined
-    const socket = new TLSSocket({ allowHalfOpen }, options, {
+    const socket = new TLSSocket(this as unknown as Joined, options, {
       owner: this.#owner,
       join: (events) => {
         connection = EngineConnection.accepted(id, events)
@@ -462,7 +465,15 @@ export class Server extends net.Server {
         holdSessions: creates ? 1 : 0,
         stores: this.#sessions === null ? 0 : 1,
       }
-      return { ctx: context.handle, settings, introduce: (id) => this.#introduce(id, context), sessions: this.#sessions }
+      const options = this.#socketOptions(context)
+      const { highWaterMark } = this as unknown as NetServerOptions
+      if (highWaterMark !== undefined) options.highWaterMark = highWaterMark
+      return {
+        ctx: context.handle,
+        settings,
+        introduce: (id) => this.#introduce(id, options),
+        sessions: this.#sessions,
+      }
     },
     opened: (listener) => this.#listeners.add(listener),
     acceptFailed: (errno) => {
@@ -480,6 +491,7 @@ export class Server extends net.Server {
         remoteFamily: remote?.family,
       } as net.DropArgument)
     },
+    closeServer: (done) => void this.close(done),
     drained: (listener) => {
       this.#listeners.delete(listener)
       this._emitCloseIfDrained()

@@ -166,7 +166,7 @@ export class TLSSocket extends EndpointStream {
     if (options.ALPNProtocols !== undefined) this.#alpn = alpnWire(options.ALPNProtocols)
     if (role.join !== undefined) {
       this.#context = options.secureContext as SecureContext
-      this.#connection = role.join(this.#events())
+      this.#connection = role.join(new TLSSocket.#Events(this))
     } else {
       refuseAbsent(options)
       this.#context = options.secureContext ?? new SecureContext(options)
@@ -190,7 +190,7 @@ export class TLSSocket extends EndpointStream {
       if (this.#isServer) this.#beServer(ssl, options)
       else this.#beClient(ssl, options)
       registerConnection(ssl, this, this.#owner)
-      return openConnection(ssl, transport, this.#events(), {
+      return openConnection(ssl, transport, new TLSSocket.#Events(this), {
         threads: options.threads,
         handshakeTimeout: options.handshakeTimeout,
         lookupTimeout: role.lookupTimeout,
@@ -247,34 +247,66 @@ export class TLSSocket extends EndpointStream {
     if (event === 'keylog') this.#context._want('keylog')
   }
 
-  #events(): ConnectionEvents {
-    return {
-      established: (handshake) => this.#onEstablished(handshake),
-      received: (bytes) => {
-        this.bytesRead += bytes.length
-        return this.push(bytes)
-      },
-      ended: () => {
-        if (!this.#established) {
-          this.destroy(this.#disconnected())
-          return
-        }
-        this.push(null)
-        // With nothing left to read, 'end' comes even to a socket that nobody reads.
-        this.read(0)
-      },
-      failed: (error) => this.destroy(this.#failure ?? error),
-      lost: (error) => this.destroy(error ?? (this.#established ? undefined : this.#disconnected())),
-      active: () => this._moved(),
-      met: (ssl) => registerConnection(ssl, this, this.#owner),
-      lookupLate: (id) => {
-        if (this.#owner.lookupLate?.(this, id) === true) return
-        this.#context._report('getSessionCallback', codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time'), this)
-      },
-      refused: (error) => {
-        if (this.#owner.lookupRefused?.(this, error) !== true) this.#context._report('getSessionCallback', error, this)
-      },
+  /** What the connection tells its socket: one small object, since there is one for every connection. */
+  static readonly #Events = class implements ConnectionEvents {
+    readonly #socket: TLSSocket
+
+    constructor(socket: TLSSocket) {
+      this.#socket = socket
     }
+
+    established(handshake?: Handshake): void {
+      this.#socket.#onEstablished(handshake)
+    }
+
+    received(bytes: Buffer): boolean {
+      this.#socket.bytesRead += bytes.length
+      return this.#socket.push(bytes)
+    }
+
+    ended(): void {
+      this.#socket.#onEnded()
+    }
+
+    failed(error: Error): void {
+      this.#socket.destroy(this.#socket.#failure ?? error)
+    }
+
+    lost(error: Error | null): void {
+      const socket = this.#socket
+      socket.destroy(error ?? (socket.#established ? undefined : socket.#disconnected()))
+    }
+
+    active(): void {
+      this.#socket._moved()
+    }
+
+    met(ssl: libssl.SSL): void {
+      registerConnection(ssl, this.#socket, this.#socket.#owner)
+    }
+
+    lookupLate(id: Buffer): void {
+      const socket = this.#socket
+      if (socket.#owner.lookupLate?.(socket, id) === true) return
+      const late = codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time')
+      socket.#context._report('getSessionCallback', late, socket)
+    }
+
+    refused(error: unknown): void {
+      const socket = this.#socket
+      if (socket.#owner.lookupRefused?.(socket, error) !== true)
+        socket.#context._report('getSessionCallback', error, socket)
+    }
+  }
+
+  #onEnded(): void {
+    if (!this.#established) {
+      this.destroy(this.#disconnected())
+      return
+    }
+    this.push(null)
+    // With nothing left to read, 'end' comes even to a socket that nobody reads.
+    this.read(0)
   }
 
   #disconnected(): Error {

@@ -36,11 +36,17 @@ class EngineEndpoint implements Endpoint {
     this.#id = id
   }
 
-  /** The connection is closing: its number means nothing from now on. */
+  /** The connection is closing: its number means nothing from now on. As with every handle of libuv, the program lives to see its end. */
   leave(): void {
     if (this.#gone) return
     this.#gone = true
-    if (this.#keepsAlive) keepAlive(false)
+    if (!this.#keepsAlive) keepAlive(true)
+  }
+
+  /** It has closed. */
+  left(): void {
+    this.leave()
+    keepAlive(false)
   }
 
   get #there(): EngineAddress | null {
@@ -286,7 +292,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   destroy(politely: boolean, done: () => void): void {
     this.#destroyed = true
     this.#pending = []
-    this.#leave()
+    this.#endpoint?.leave()
     const socket = this.#socket
     const writing = this.#writing
     if (this.#id === 0) {
@@ -305,15 +311,12 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     writing?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
   }
 
-  #leave(): void {
-    if (this.#endpoint !== null) this.#endpoint.leave()
-    else if (this.#id !== 0) keepAlive(false)
-  }
-
   told(what: number, value: unknown): void {
     if (what === Told.closed) {
       // The engine needs the bytes of the last write no longer.
       this.#writing = null
+      if (this.#endpoint === null) keepAlive(false)
+      else this.#endpoint.left()
       if (this.#destroyed) this.#closed()
       else this.#gone()
       return
@@ -364,7 +367,6 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   /** The engine has closed it by itself. */
   #gone(): void {
-    this.#leave()
     this.#closed = () => {}
     const closed = this.#socket
     this.#id = 0

@@ -70,7 +70,8 @@ interface EngineFunctions {
   keepAlive(on: number): void
   loads(): number[]
   bindTcp(address: string, port: number, v6Only: number, reusePort: number): number
-  bindPath(path: string): number
+  /** A name that begins with a zero byte is abstract: no file. */
+  bindPath(path: Uint8Array): number
   takeDescriptor(fd: number): number
   listenOn(fd: number, backlog: number): number
   closeDescriptor(fd: number): void

@@ -4,7 +4,16 @@
 import { chmodSync, statSync, unlinkSync } from 'node:fs'
 import { constants } from 'node:os'
 import type { SSL_CTX } from '../libssl.js'
-import { addListener, addProfile, keepAlive, type Profile, type Receiver, type SessionKeeper, removeListener, wake } from './dispatch.js'
+import {
+  addListener,
+  addProfile,
+  keepAlive,
+  type Profile,
+  type Receiver,
+  removeListener,
+  type SessionKeeper,
+  wake,
+} from './dispatch.js'
 import { type EngineAddress, type EngineSettings, engine, Told } from './functions.js'
 
 /** Where to listen: what net.Server hands on. */
@@ -23,7 +32,8 @@ export interface ListenTarget {
 export interface InnerHandle {
   readonly fd?: number
   getsockname?(out: object): number
-  close(): void
+  onconnection?: unknown
+  close(done?: () => void): void
 }
 
 /** What a listener makes of what it accepts. */
@@ -41,6 +51,8 @@ export interface ListenerOwner {
   acceptFailed(errno: number): void
   /** There were too many connections for one more. */
   dropped(addresses: { local: EngineAddress | null; remote: EngineAddress | null }): void
+  /** Somebody has closed the inner handle, who means the server: node's cluster, when a worker is told to go. */
+  closeServer(done?: () => void): void
   /** It is closed, and so are all connections that came from it. */
   drained(listener: EngineListener): void
 }
@@ -50,8 +62,12 @@ export type Limit = number | undefined
 
 function bind({ address, port, fd, v6Only, reusePort, inner }: ListenTarget): number {
   if (inner !== null) return engine.takeDescriptor(inner.fd ?? -1)
-  if (fd !== undefined) return engine.takeDescriptor(fd)
-  if (address !== null && port < 0) return engine.bindPath(address)
+  if (fd !== undefined) {
+    const taken = engine.takeDescriptor(fd)
+    // What net says of a number that is no descriptor.
+    return taken === -constants.errno.EBADF ? -constants.errno.EINVAL : taken
+  }
+  if (address !== null && port < 0) return engine.bindPath(Buffer.from(address))
   const flags = [v6Only ? 1 : 0, reusePort ? 1 : 0] as const
   if (address !== null) return engine.bindTcp(address, port, ...flags)
   const dual = engine.bindTcp('::', port, ...flags)
@@ -61,8 +77,8 @@ function bind({ address, port, fd, v6Only, reusePort, inner }: ListenTarget): nu
 export class EngineListener implements Receiver {
   /** The socket address, for net.Server; a Unix socket has none. */
   getsockname?: (out: object) => number
-  /** net.Server's; nothing is accepted here that it would be told of. */
-  onconnection: unknown
+  /** net.Server's. Nothing is accepted here that it would be told of, except by an inner handle. */
+  onconnection?: (...args: unknown[]) => void
   readonly #owner: ListenerOwner
   readonly #target: ListenTarget
   readonly #threads: number
@@ -74,12 +90,19 @@ export class EngineListener implements Receiver {
   #closed = false
   #stopped = false
   #afterClose: (() => void) | undefined
+  readonly #closeInner: () => void = () => {}
 
   constructor(target: ListenTarget, threads: number, limit: Limit, owner: ListenerOwner) {
     this.#target = target
     this.#threads = threads
     this.#limit = limit
     this.#owner = owner
+    const { inner } = target
+    if (inner !== null) {
+      const close = inner.close
+      this.#closeInner = () => close.call(inner)
+      inner.close = (done) => owner.closeServer(done)
+    }
     if (target.address === null || target.port >= 0) {
       this.getsockname = (out) => {
         const address = this.#address
@@ -97,7 +120,9 @@ export class EngineListener implements Receiver {
 
   /** Binds and listens. Returns 0 or a negative error number. */
   listen(backlog: number): number {
-    const { fd: given } = this.#target
+    const { fd: given, inner } = this.#target
+    // A handle that listens already may accept connections too: net.Server has them as its own.
+    if (inner !== null) inner.onconnection = (...args: unknown[]) => this.onconnection?.(...args)
     const fd = bind(this.#target)
     if (fd < 0) return fd
     const error = engine.listenOn(fd, backlog)
@@ -143,10 +168,11 @@ export class EngineListener implements Receiver {
 
   close(done?: () => void): void {
     if (this.#closed) return
+    // As with every handle of libuv, the program lives to see its end.
+    this.ref()
     this.#closed = true
     this.#afterClose = done
-    this.unref()
-    this.#target.inner?.close()
+    this.#closeInner()
     if (this.#id === 0) {
       // It has never listened.
       if (done !== undefined) process.nextTick(done)
@@ -188,6 +214,7 @@ export class EngineListener implements Receiver {
       this.#owner.acceptFailed(value as number)
     } else {
       this.#stopped = true
+      this.unref()
       this.#settle()
     }
   }

@@ -3,6 +3,8 @@
 
 #include <sys/socket.h>
 
+#include <string_view>
+
 #include "bind/environment.h"
 
 namespace engine {
@@ -24,7 +26,8 @@ napi_value address_object(binding::Environment& env, const sockaddr_storage& add
 // Descriptors of listening sockets that are bound and do not listen yet, or a negative error number.
 // `address` is numeric; an IPv6 one is also for IPv4 unless `v6_only`.
 int bind_tcp(const char* address, int port, int v6_only, int reuse_port);
-int bind_path(const std::string& path);
+// A path that begins with a zero byte is an abstract name.
+int bind_path(std::string_view path);
 // A descriptor of our own, which does not block, for what `fd` stands for.
 int take_descriptor(int fd);
 

@@ -231,7 +231,10 @@ constexpr binding::Function kFunctions[] = {
     define<&keep_alive>("keepAlive"),
     define<&loads>("loads"),
     define<&bind_tcp>("bindTcp"),
-    define("bindPath", [](std::string path) { return bind_path(path); }),
+    define("bindPath",
+           [](Bytes path) {
+             return bind_path({reinterpret_cast<const char*>(path.data), path.size});
+           }),
     define<&take_descriptor>("takeDescriptor"),
     define<&listen_on>("listenOn"),
     define<&close_descriptor>("closeDescriptor"),

@@ -70,9 +70,13 @@ Listener::Listener(Engine& engine, Worker& worker, uint64_t id, Descriptor fd, s
       pause_(worker, *this) {}
 
 void Listener::set_profile(std::shared_ptr<const Profile> profile) {
-  engine_.post(worker_, [self = shared_from_this(), profile = std::move(profile)] {
-    if (!self->closed_) self->profile_ = profile;
-  });
+  {
+    const std::lock_guard lock(mutex_);
+    // Closed meanwhile: nothing will be accepted.
+    if (!profile_) return;
+    profile_.swap(profile);
+  }
+  // The old one goes outside the lock, with its context perhaps.
 }
 
 void Listener::stop() {
@@ -105,7 +109,7 @@ void Listener::accept_all() {
       } else {
         accepted++;
         open++;
-        engine_.accepted(std::move(fd), profile_, worker_);
+        engine_.accepted(std::move(fd), profile(), worker_);
       }
       continue;
     }
@@ -117,6 +121,11 @@ void Listener::accept_all() {
     }
     return;
   }
+}
+
+std::shared_ptr<const Profile> Listener::profile() {
+  const std::lock_guard lock(mutex_);
+  return profile_;
 }
 
 void Listener::drop(Descriptor fd) {
@@ -134,7 +143,11 @@ void Listener::close() {
   pause_.clear();
   worker_.poller().forget(this);
   fd_.reset(-1);
-  profile_.reset();
+  {
+    std::shared_ptr<const Profile> last;
+    const std::lock_guard lock(mutex_);
+    last.swap(profile_);
+  }
   worker_.move_out(self);
   tell(0);
 }

@@ -15,7 +15,7 @@ class Listener final : public Resident, public Pollable, public std::enable_shar
 
   // --- From the environment's thread -------------------------------------------------------------------------------
 
-  // Another profile for what is accepted from now on.
+  // Another profile for what is accepted from now on, at once.
   void set_profile(std::shared_ptr<const Profile> profile);
   void stop();
   // Valid as long as the listener is not closed.
@@ -43,12 +43,14 @@ class Listener final : public Resident, public Pollable, public std::enable_shar
 
  private:
   void accept_all();
+  std::shared_ptr<const Profile> profile();
   void tell(int error);
   void drop(Descriptor fd);
 
   Engine& engine_;
   Worker& worker_;
   Descriptor fd_;
+  std::mutex mutex_;
   std::shared_ptr<const Profile> profile_;
   bool closed_ = false;
   Deadline<Listener, &Listener::accept_all> pause_;

@@ -2,7 +2,7 @@
 // promises. Foreign programs are in programs.ts.
 
 import { once } from 'node:events'
-import type { AddressInfo, Server as NetServer, Socket } from 'node:net'
+import type { AddressInfo, Server as NetServer } from 'node:net'
 import { Duplex } from 'node:stream'
 import nodeTls from 'node:tls'
 import {
@@ -81,15 +81,17 @@ export async function closeAll(): Promise<void> {
   open.clear()
   const servers = [...listening]
   listening.clear()
-  const done = servers.map((server) => new Promise((resolve) => server.close(resolve)))
-  for (const server of servers) if (server instanceof Server) server.closeAllConnections()
-  await Promise.all(done)
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
 }
 
 /** Starts a server and closes it, with its connections, after the test. Returns the port. */
 export async function listen(server: NetServer): Promise<number> {
-  // On the engine a listener would change how connections come; there the server itself can close them all.
-  if (!(server instanceof Server) || threads === 0) server.on('connection', (socket: Socket) => afterTest(socket))
+  // On the engine a listener of 'connection' would change how connections come.
+  const event = server instanceof Server && threads !== 0 ? 'secureConnection' : 'connection'
+  server.on(event, (socket: Duplex) => {
+    if (listening.has(server)) afterTest(socket)
+    else socket.destroy()
+  })
   listening.add(server)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -214,9 +216,9 @@ export async function sessionOf(socket: TLSSocket): Promise<Buffer> {
   return now ?? ((await once(socket, 'session')) as [Buffer])[0]
 }
 
-/** Waits until `condition` holds. The runner's own timeout is the limit. */
+/** Waits until `condition` holds. The runner's own timeout is the limit; the wait of a test that is over keeps nobody from exiting. */
 export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2))
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 2).unref())
 }
 
 /** Waits a little for something that should not happen. */
