@@ -70,8 +70,7 @@ interface EngineFunctions {
   keepAlive(on: number): void
   loads(): number[]
   bindTcp(address: string, port: number, v6Only: number, reusePort: number): number
-  /** A name that begins with a zero byte is abstract: no file. */
-  bindPath(path: Uint8Array): number
+  bindPath(path: string): number
   takeDescriptor(fd: number): number
   listenOn(fd: number, backlog: number): number
   closeDescriptor(fd: number): void

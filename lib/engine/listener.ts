@@ -2,6 +2,7 @@
 // begins to listen, with error numbers as results. net.Server does the rest: arguments, look-ups, cluster, events.
 
 import { chmodSync, statSync, unlinkSync } from 'node:fs'
+import net from 'node:net'
 import { constants } from 'node:os'
 import type { SSL_CTX } from '../libssl.js'
 import {
@@ -67,11 +68,28 @@ function bind({ address, port, fd, v6Only, reusePort, inner }: ListenTarget): nu
     // What net says of a number that is no descriptor.
     return taken === -constants.errno.EBADF ? -constants.errno.EINVAL : taken
   }
-  if (address !== null && port < 0) return engine.bindPath(Buffer.from(address))
+  if (address !== null && port < 0) return isAbstract(address) ? bindAbstract(address) : engine.bindPath(address)
   const flags = [v6Only ? 1 : 0, reusePort ? 1 : 0] as const
   if (address !== null) return engine.bindTcp(address, port, ...flags)
   const dual = engine.bindTcp('::', port, ...flags)
   return dual >= 0 ? dual : engine.bindTcp('0.0.0.0', port, ...flags)
+}
+
+/** Whether a Unix socket's name is one without a file. */
+function isAbstract(path: string): boolean {
+  return path.startsWith('\0')
+}
+
+/** Where such a name ends is for the Node at hand to say: its clients have to find it. */
+function bindAbstract(name: string): number {
+  const { _createServerHandle } = net as unknown as {
+    _createServerHandle(address: string, port: number, addressType: number): InnerHandle | number
+  }
+  const handle = _createServerHandle(name, -1, -1)
+  if (typeof handle === 'number') return handle
+  const fd = engine.takeDescriptor(handle.fd ?? -1)
+  handle.close()
+  return fd
 }
 
 export class EngineListener implements Receiver {
@@ -179,7 +197,7 @@ export class EngineListener implements Receiver {
       return
     }
     const { address, port, fd } = this.#target
-    if (address !== null && port < 0 && !address.startsWith('\0')) unlinkIfThere(address)
+    if (address !== null && port < 0 && !isAbstract(address)) unlinkIfThere(address)
     if (fd !== undefined) engine.closeDescriptor(fd)
     engine.closeListener(this.#id)
   }

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 
 #include "bind/convert.h"
@@ -54,17 +53,14 @@ int bind_tcp(const char* address, int port, int v6_only, int reuse_port) {
   return fd.release();
 }
 
-int bind_path(std::string_view path) {
+int bind_path(const std::string& path) {
   sockaddr_un address{};
   if (path.size() >= sizeof(address.sun_path)) return -ENAMETOOLONG;
-  const bool abstract = path.starts_with('\0');
   address.sun_family = AF_UNIX;
   path.copy(address.sun_path, path.size());
   Descriptor fd(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (fd.get() < 0) return system_error();
-  // An abstract name ends where its bytes do.
-  const auto size = static_cast<socklen_t>(abstract ? offsetof(sockaddr_un, sun_path) + path.size() : sizeof(address));
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) {
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
     // A folder that is not there: libuv says the same.
     return errno == ENOENT ? -EACCES : system_error();
   }

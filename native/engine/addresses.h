@@ -3,8 +3,6 @@
 
 #include <sys/socket.h>
 
-#include <string_view>
-
 #include "bind/environment.h"
 
 namespace engine {
@@ -26,8 +24,7 @@ napi_value address_object(binding::Environment& env, const sockaddr_storage& add
 // Descriptors of listening sockets that are bound and do not listen yet, or a negative error number.
 // `address` is numeric; an IPv6 one is also for IPv4 unless `v6_only`.
 int bind_tcp(const char* address, int port, int v6_only, int reuse_port);
-// A path that begins with a zero byte is an abstract name.
-int bind_path(std::string_view path);
+int bind_path(const std::string& path);
 // A descriptor of our own, which does not block, for what `fd` stands for.
 int take_descriptor(int fd);
 

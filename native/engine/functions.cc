@@ -231,10 +231,7 @@ constexpr binding::Function kFunctions[] = {
     define<&keep_alive>("keepAlive"),
     define<&loads>("loads"),
     define<&bind_tcp>("bindTcp"),
-    define("bindPath",
-           [](Bytes path) {
-             return bind_path({reinterpret_cast<const char*>(path.data), path.size});
-           }),
+    define("bindPath", [](std::string path) { return bind_path(path); }),
     define<&take_descriptor>("takeDescriptor"),
     define<&listen_on>("listenOn"),
     define<&close_descriptor>("closeDescriptor"),

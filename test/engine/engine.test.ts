@@ -174,11 +174,11 @@ describe('The engine', () => {
 
   it('listens on a Unix socket, and on a descriptor that somebody else has bound', async () => {
     const path = join(credentials().folder, 'engine.sock')
-    rig.echo().listen({}, engine.bindPath(Buffer.from(path)))
+    rig.echo().listen({}, engine.bindPath(path))
     ;(await rig.connected({ path })).destroy()
     await once(rig, 'closed')
-    assert.equal(getSystemErrorName(engine.bindPath(Buffer.from(path))), 'EADDRINUSE')
-    assert.equal(getSystemErrorName(engine.bindPath(Buffer.alloc(200, 'x'))), 'ENAMETOOLONG')
+    assert.equal(getSystemErrorName(engine.bindPath(path)), 'EADDRINUSE')
+    assert.equal(getSystemErrorName(engine.bindPath('x'.repeat(200))), 'ENAMETOOLONG')
     await rig.closeListener()
 
     const bound = engine.bindTcp('::1', 0, 1, 1)

@@ -9,8 +9,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ServerOptions } from 'openssl-session'
 import { MemorySessionStore } from 'openssl-session/stores'
+import { certs } from '../support/certs.js'
 import { closeAll, inEachHome, inEachVersion, only } from '../support/tls.js'
-import { body, content, curl, inFront, type WebSite } from '../support/web.js'
+import { body, content, curl, inFront, proxy, type WebSite } from '../support/web.js'
 
 const MB = 2 ** 20
 
@@ -102,6 +103,18 @@ describe('curl', () => {
         assert.equal(output, 'once\n200 HTTP/1.1 1\nonce\n200 HTTP/1.1 1\n')
         assert.deepEqual(reused, [false, true])
       })
+    })
+
+    it('reaches a site through a proxy of ours, TLS within TLS', async () => {
+      const hosts: string[] = []
+      const [gate, site] = await Promise.all([inFront(proxy(hosts)), website()])
+      const through = ['--proxy', gate.url, '--proxy-cacert', certs().root.certFile]
+      const answer = await curl(site, ...through, '--resolve', `localhost:${gate.port}:127.0.0.1`, `${site.url}/far`)
+      assert.equal(answer, 'GET /far \n')
+      const copy = join(folder, 'through')
+      await curl(site, ...through, '--output', copy, `${site.url}/large`)
+      assert.ok(readFileSync(copy).equals(readFileSync(join(folder, 'large'))))
+      assert.deepEqual(hosts, ['localhost', 'localhost'])
     })
 
     it('sees the certificate refused that it does not trust', async () => {

@@ -7,10 +7,19 @@ import http from 'node:http'
 import http2 from 'node:http2'
 import { connect, type TLSSocket } from 'openssl-session'
 import { MemorySessionStore } from 'openssl-session/stores'
-import { Agent, type Dispatcher, fetch, Pool, WebSocket } from 'undici'
+import { Agent, type Dispatcher, fetch, Pool, ProxyAgent, WebSocket } from 'undici'
 import { WebSocketServer } from 'ws'
 import { aWhile, closeAll, inEachHome, trusting, until } from '../support/tls.js'
-import { body, content, contentStream, digestOf, digestOfContent, inFront, type WebSite } from '../support/web.js'
+import {
+  body,
+  content,
+  contentStream,
+  digestOf,
+  digestOfContent,
+  inFront,
+  proxy,
+  type WebSite,
+} from '../support/web.js'
 
 const MB = 2 ** 20
 
@@ -214,5 +223,41 @@ describe('undici', () => {
         })
       })
     }
+
+    it('reaches a site through a proxy of ours, TLS within TLS', async () => {
+      const size = 3 * MB
+      const hosts: string[] = []
+      const web = http.createServer((_request, response) => {
+        contentStream(size).pipe(response)
+      })
+      const [gate, site] = await Promise.all([inFront(proxy(hosts)), inFront(web)])
+      const { ca } = trusting(0)
+      const agent = keep(new ProxyAgent({ uri: gate.url, proxyTls: { ca }, requestTls: { ca } }))
+      const { body: answer } = await agent.request({ origin: site.url, path: '/', method: 'GET' })
+      assert.deepEqual(await digestOf(answer), await digestOfContent(size))
+      assert.deepEqual(hosts, ['localhost'])
+    })
+
+    it('reaches a site through a tunnel whose both ends are ours', async () => {
+      const web = http.createServer(async (request, response) => response.end(`through: ${await body(request)}`))
+      const [gate, site] = await Promise.all([inFront(proxy()), inFront(web)])
+      const agent = keep(
+        new Agent({
+          connect(_options, done) {
+            const outer = connect(trusting(gate.port))
+            outer.once('error', (error) => done(error, null))
+            outer.write(`CONNECT localhost:${site.port} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
+            outer.once('data', () => {
+              const inner = connect({ ...trusting(site.port), socket: outer })
+              inner.once('error', (error) => done(error, null))
+              inner.once('secureConnect', () => done(null, inner as never))
+            })
+          },
+        }),
+      )
+      const text = 'both ways '.repeat(50_000)
+      const answer = await fetch(site.url, { dispatcher: agent, method: 'POST', body: text })
+      assert.equal(await answer.text(), `through: ${text}`)
+    })
   })
 })

@@ -1,13 +1,14 @@
-// Web servers over sockets of ours, for tests: an HTTP server behind a TLS server, bodies of known content, and curl.
+// Web servers over sockets of ours, for tests: an HTTP server behind a TLS server, bodies of known content, a proxy, and curl.
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
+import http, { type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
+import { type Duplex, Readable } from 'node:stream'
 import { createServer, type ServerOptions, type TLSSocket } from 'openssl-session'
 import { certs } from './certs.js'
-import { identity, listen, type Running } from './tls.js'
+import { afterTest, identity, listen, type Running } from './tls.js'
 
 /** A server that takes connections: http.Server and http2's. */
 export interface TakesConnections {
@@ -86,6 +87,28 @@ export function contentStream(size: number, taken?: (bytes: number) => void): Re
 /** What {@link content} is known by. */
 export function digestOfContent(size: number): Promise<Digest> {
   return digestOf(Readable.from(content(size)))
+}
+
+/** An HTTP server that lets clients through to where CONNECT says. `hosts` is told of each. */
+export function proxy(hosts: string[] = []): http.Server {
+  const server = http.createServer((_request, response) => response.writeHead(405).end())
+  server.on('connect', (request: IncomingMessage, client: Duplex, head: Buffer) => {
+    const { hostname, port } = new URL(`http://${request.url}`)
+    hosts.push(hostname)
+    const target = afterTest(connect(Number(port), '127.0.0.1'))
+    const end = (): void => {
+      client.destroy()
+      target.destroy()
+    }
+    client.on('error', end)
+    target.on('error', end)
+    target.once('connect', () => {
+      client.write('HTTP/1.1 200 Connection established\r\n\r\n')
+      target.write(head)
+      client.pipe(target).pipe(client)
+    })
+  })
+  return server
 }
 
 /** Runs curl, which trusts the tests' root and finds localhost where the test has it. Returns what it prints. */

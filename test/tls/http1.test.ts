@@ -183,6 +183,15 @@ describe('HTTP/1.1 over a TLSSocket', () => {
           assert.equal(await body(await responseTo(staying)), '100001')
         })
 
+        it('hears from its socket that an answer takes too long', async () => {
+          const web = http.createServer(() => {})
+          const { send } = await ask(web)
+          const sent = send({ timeout: 100 }).end()
+          await once(sent, 'timeout')
+          sent.on('error', () => {})
+          sent.destroy()
+        })
+
         it('carries a response that ends with its connection', async () => {
           const web = http.createServer((_message, response) => {
             response.useChunkedEncodingByDefault = false
@@ -278,6 +287,16 @@ describe('HTTP/1.1 over a TLSSocket', () => {
       const socket = await dialled(site.port)
       socket.write(greeting.slice(0, 20))
       assert.match((await readAll(socket)).toString(), /^HTTP\/1\.1 408 Request Timeout/)
+    })
+
+    it('closes connections on which nothing moves for the time that the server allows', async () => {
+      const web = http.createServer(() => {})
+      web.setTimeout(150)
+      const site = await inFront(web)
+      const socket = await dialled(site.port)
+      socket.write(greeting)
+      socket.resume()
+      assert.equal(await closed(socket), false)
     })
 
     it('hands over a connection that is upgraded, with the bytes that came with the request', async () => {

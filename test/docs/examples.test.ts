@@ -1,0 +1,243 @@
+// The examples of docs/: the pages show the files as they are, and these run, with the clients that a reader would try.
+
+import assert from 'node:assert/strict'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Agent, fetch } from 'undici'
+import { WebSocket } from 'ws'
+import { Program, versionFlag } from '../support/programs.js'
+import { closeAll, inEachVersion, until } from '../support/tls.js'
+
+const run = promisify(execFile)
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+
+const pages = {
+  'http.md': ['examples/http.ts', 'examples/http2.ts', 'examples/websocket.ts'],
+  'processes.md': ['examples/cluster.ts'],
+}
+
+for (const [page, files] of Object.entries(pages)) {
+  describe(`docs/${page}`, () => {
+    const text = readFileSync(join(root, 'docs', page), 'utf8')
+
+    it('shows the example files as they are, each in about twenty lines', () => {
+      const shown = [...text.matchAll(/<!-- (examples\/\w+\.ts) -->\n```ts\n([\s\S]*?)```/g)]
+      assert.deepEqual(
+        shown.map(([, file]) => file),
+        files,
+      )
+      for (const [, file = '', example = ''] of shown) {
+        assert.equal(example, readFileSync(join(root, file), 'utf8'))
+        assert.ok(example.split('\n').length <= 25, `${file} is longer than a newcomer reads`)
+      }
+    })
+
+    it('links to files that exist', () => {
+      const links = [...text.matchAll(/\]\(([^)#]+)\)/g)].map(([, link = '']) => link)
+      assert.ok(links.length > 0)
+      assert.deepEqual(
+        links.filter((link) => !existsSync(join(root, 'docs', link))),
+        [],
+      )
+    })
+  })
+}
+
+describe('Every example', () => {
+  it('is shown in the README or on a page', () => {
+    const texts = ['README.md', ...readdirSync(join(root, 'docs')).map((page) => join('docs', page))]
+    const shown = texts.map((text) => readFileSync(join(root, text), 'utf8')).join('\n')
+    const files = readdirSync(join(root, 'examples')).filter((file) => file.endsWith('.ts'))
+    assert.deepEqual(
+      files.filter((file) => !shown.includes(`<!-- examples/${file} -->`)),
+      [],
+    )
+  })
+})
+
+describe('The example of', () => {
+  let folder: string
+  const running: ChildProcess[] = []
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'openssl-session-examples-'))
+    const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', 'key.pem']
+    const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost']
+    await run('openssl', ['req', '-x509', ...key, ...name, '-days', '1', '-out', 'cert.pem'], { cwd: folder })
+  })
+
+  afterEach(async () => {
+    await closeAll()
+    for (const child of running.splice(0)) {
+      if (child.exitCode !== null || child.signalCode !== null) continue
+      child.kill('SIGKILL')
+      await once(child, 'close')
+    }
+  })
+
+  after(() => rmSync(folder, { recursive: true, force: true }))
+
+  interface Example {
+    readonly child: ChildProcess
+    readonly port: number
+    /** What it has printed. */
+    readonly output: () => string
+  }
+
+  /** Starts an example on a port of its own and waits until it listens, `times` times. */
+  async function start(name: string, env: NodeJS.ProcessEnv = {}, times = 1): Promise<Example> {
+    const file = join(root, 'build/examples', `${name}.js`)
+    const child = spawn(process.execPath, [file], {
+      cwd: folder,
+      env: { ...process.env, PORT: '0', ...env },
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
+    running.push(child)
+    let output = ''
+    child.stdout.on('data', (bytes: Buffer) => {
+      output += bytes
+    })
+    const ports = () => [...output.matchAll(/port: (\d+)/g)].map(([, port]) => Number(port))
+    await until(() => ports().length >= times || child.exitCode !== null)
+    assert.equal(new Set(ports()).size, 1, output)
+    return { child, port: ports()[0] as number, output: () => output }
+  }
+
+  function ca(): string {
+    return readFileSync(join(folder, 'cert.pem'), 'utf8')
+  }
+
+  async function curl({ port }: Example, ...args: string[]): Promise<string> {
+    const trust = ['--silent', '--show-error', '--max-time', '10', '--cacert', join(folder, 'cert.pem')]
+    const { stdout } = await run('curl', [...trust, '--resolve', `localhost:${port}:127.0.0.1`, ...args])
+    return stdout
+  }
+
+  describe('http', () => {
+    it('answers curl, whose second connection resumes', async () => {
+      const example = await start('http')
+      const url = `https://localhost:${example.port}`
+      const close = ['--http1.1', '--header', 'Connection: close']
+      assert.equal(
+        await curl(example, ...close, `${url}/one`, `${url}/two`),
+        'GET /one, TLSv1.3, new session\nGET /two, TLSv1.3, resumed session\n',
+      )
+    })
+
+    it('ends on SIGTERM, although clients keep connections', async () => {
+      const { child, port } = await start('http')
+      const agent = new Agent({ connect: { ca: ca() }, keepAliveTimeout: 60_000 })
+      const answer = await fetch(`https://localhost:${port}/kept`, { dispatcher: agent })
+      assert.match(await answer.text(), /^GET \/kept/)
+      const ended = once(child, 'exit')
+      const began = Date.now()
+      child.kill('SIGTERM')
+      assert.deepEqual(await ended, [0, null])
+      assert.ok(Date.now() - began < 4000, 'it has waited for keepAliveTimeout')
+      await agent.destroy()
+    })
+  })
+
+  describe('http2', () => {
+    it('answers curl in the version of HTTP that it asks for', async () => {
+      const example = await start('http2')
+      const url = `https://localhost:${example.port}/path`
+      assert.equal(await curl(example, '--http2', url, url), 'GET /path over HTTP/2.0\n'.repeat(2))
+      assert.equal(await curl(example, '--http1.1', url, url), 'GET /path over HTTP/1.1\n'.repeat(2))
+    })
+
+    it('answers undici in both versions', async () => {
+      const { port } = await start('http2')
+      for (const [allowH2, version] of [
+        [true, '2.0'],
+        [false, '1.1'],
+      ] as const) {
+        const agent = new Agent({ connect: { ca: ca() }, allowH2 })
+        const answer = await fetch(`https://localhost:${port}/`, { dispatcher: agent })
+        assert.equal(await answer.text(), `GET / over HTTP/${version}\n`)
+        await agent.destroy()
+      }
+    })
+  })
+
+  describe('websocket', () => {
+    it('sends every client what one of them sends', async () => {
+      const { port } = await start('websocket')
+      const clients = [1, 2, 3].map(() => new WebSocket(`wss://localhost:${port}`, { ca: ca() }))
+      await Promise.all(clients.map((client) => once(client, 'open')))
+      const heard = clients.map((client) => once(client, 'message'))
+      clients[0]?.send('to all')
+      for (const [data, binary] of await Promise.all(heard)) {
+        assert.deepEqual([String(data), binary], ['to all', false])
+      }
+      const ends = clients.map((client) => once(client, 'close'))
+      for (const client of clients) client.close(1000)
+      for (const [code] of await Promise.all(ends)) assert.equal(code, 1000)
+    })
+
+    it('tells others that it is for WebSockets only', async () => {
+      const example = await start('websocket')
+      const answer = await curl(example, '--write-out', '%{http_code}', `https://localhost:${example.port}/`)
+      assert.equal(answer, 'WebSockets only\n426')
+    })
+  })
+
+  describe('cluster', () => {
+    /** One visit of s_client: which worker answered, and how. */
+    async function visit(port: number, ...args: string[]): Promise<{ worker: number; how: string }> {
+      const program = new Program('s_client', '-connect', `127.0.0.1:${port}`, '-ign_eof', ...args)
+      const output = await program.ended()
+      const [, worker, how = ''] = /^worker (\d+), TLSv1\.\d, (\w+) session$/m.exec(output) ?? assert.fail(output)
+      return { worker: Number(worker), how }
+    }
+
+    inEachVersion((version) => {
+      it('resumes in one worker what another began, for openssl s_client', async () => {
+        const { port } = await start('cluster', { WORKERS: '3' }, 3)
+        const file = join(folder, `session-${version}.pem`)
+        const visits = [await visit(port, versionFlag(version), '-sess_out', file)]
+        for (let count = 0; count < 5; count++) {
+          visits.push(await visit(port, versionFlag(version), '-sess_in', file, '-sess_out', file))
+        }
+        assert.deepEqual(
+          visits.map(({ how }) => how),
+          ['new', ...Array(5).fill('resumed')],
+        )
+        assert.equal(new Set(visits.map(({ worker }) => worker)).size, 3)
+      })
+    })
+
+    it('replaces a worker that dies, and ends with its primary', async () => {
+      const example = await start('cluster', { WORKERS: '2' }, 2)
+      const { port } = example
+      const victim = (await visit(port)).worker
+      process.kill(victim, 'SIGKILL')
+      await until(() => [...example.output().matchAll(/port: \d+/g)].length === 3)
+      const workers = new Set<number>()
+      for (let count = 0; count < 4; count++) workers.add((await visit(port)).worker)
+      assert.equal(workers.size, 2)
+      assert.ok(!workers.has(victim))
+      example.child.kill('SIGKILL')
+      await until(() => [...workers].every((worker) => !existsSync(`/proc/${worker}`)))
+    })
+
+    it('gives up when its workers cannot even listen', async () => {
+      const empty = mkdtempSync(join(folder, 'empty-'))
+      const file = join(root, 'build/examples/cluster.js')
+      const child = spawn(process.execPath, [file], { cwd: empty, env: { ...process.env, WORKERS: '2', PORT: '0' } })
+      running.push(child)
+      let errors = ''
+      child.stderr.on('data', (bytes: Buffer) => {
+        errors += bytes
+      })
+      await once(child, 'close')
+      assert.match(errors, /key\.pem/)
+      assert.equal(errors.match(/ENOENT: no such file/g)?.length, 2)
+    })
+  })
+})
