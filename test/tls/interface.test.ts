@@ -13,6 +13,7 @@ import tls, {
   type TLSSocket,
 } from 'openssl-session'
 import { certs } from '../support/certs.js'
+import { Program } from '../support/programs.js'
 import {
   afterTest,
   atHome,
@@ -65,7 +66,7 @@ describe('createServer', () => {
   })
 })
 
-describeInEachHome('a Server', () => {
+describeInEachHome('a Server', (home) => {
   afterEach(closeAll)
 
   it('counts and limits its connections, and closes when they have gone', async () => {
@@ -87,6 +88,32 @@ describeInEachHome('a Server', () => {
     await hangUp(first)
     await until(() => isClosed)
   })
+
+  it('ends all its connections with closeAllConnections, handshakes too, and goes on listening', async () => {
+    const { server, port } = await serve()
+    const raw = afterTest(net.connect(port, '127.0.0.1')).resume()
+    const open = await dialled(port)
+    open.resume()
+    server.closeAllConnections()
+    await Promise.all([closed(raw), closed(open)])
+    assert.equal(await exchange(await dialled(port), 'still here'), 'still here')
+  })
+
+  if (home === 'engine') {
+    it('ends with closeAllConnections what its threads have accepted while JavaScript was busy', async () => {
+      let heard = 0
+      const { server, port } = await serve({}, () => {
+        heard += 1
+      })
+      const client = afterTest(new Program('s_client', '-connect', `127.0.0.1:${port}`))
+      const busy = new Int32Array(new SharedArrayBuffer(4))
+      Atomics.wait(busy, 0, 0, 500)
+      server.closeAllConnections()
+      Atomics.wait(busy, 0, 0, 50)
+      assert.match(await client.ended(), /Verify return code/)
+      assert.equal(heard, 0)
+    })
+  }
 
   it('makes sockets that know their server', async () => {
     const { server, port } = await serve()
