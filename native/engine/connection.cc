@@ -129,6 +129,8 @@ void Connection::answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessio
   post([self = shared_from_this(), lookup = std::move(lookup)] {
     lookup->answered = true;
     self->work();
+    // It came too late, and the question may be remembered for long.
+    lookup->answer.reset();
   });
 }
 
@@ -219,6 +221,8 @@ void Connection::prepare(SSL* ssl) {
   const bool looks_up = profile_->settings.stores || state->context->has(session::Slot::kGet);
   if (engine_.async() && looks_up) SSL_set_mode(ssl, SSL_MODE_ASYNC);
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
+  SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
   if (!profile_->settings.hold_sessions) return;
   BioPointer bio = memory_bio();
   if (!bio) throw std::bad_alloc();
@@ -275,6 +279,10 @@ int Connection::outcome(int result) {
   const int reason = SSL_get_error(ssl_.get(), result);
   if (reason == SSL_ERROR_SSL || reason == SSL_ERROR_SYSCALL) {
     while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
+  }
+  if (reason == SSL_ERROR_ZERO_RETURN && notes_unclean_end_ && BIO_eof(SSL_get_rbio(ssl_.get())) != 0) {
+    // The stream has ended and TLS had not: no reason to alert a peer that may still read, but no goodbye either.
+    SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) & ~SSL_RECEIVED_SHUTDOWN);
   }
   if (reason == SSL_ERROR_WANT_READ && has_received_) {
     // All of it is read: from now on it is the socket.

@@ -124,6 +124,8 @@ class Connection final : public Resident,
   bool closed_ = false;
   // The peer has ended, cleanly or not.
   bool ended_ = false;
+  // An end without a goodbye is to be told from one with it.
+  bool notes_unclean_end_ = true;
   bool finish_wanted_ = false;
   bool finished_ = false;
   std::vector<ossl::compat::QueuedError> errors_;

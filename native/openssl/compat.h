@@ -75,6 +75,14 @@ inline bool is_unexpected_eof(unsigned long code) {
 #endif
 }
 
+// The SSL_OP_* bit that keeps libssl from answering the end of the stream, where TLS had not said goodbye, with a fatal
+// alert. 1.1.1 has no need of one.
+#ifdef SSL_OP_IGNORE_UNEXPECTED_EOF
+inline constexpr uint64_t kIgnoreUnexpectedEof = SSL_OP_IGNORE_UNEXPECTED_EOF;
+#else
+inline constexpr uint64_t kIgnoreUnexpectedEof = 0;
+#endif
+
 // The certificate of the peer, with a reference of its own.
 inline X509* get1_peer_certificate(const SSL* ssl) {
 #if OPENSSL_VERSION_NUMBER >= 0x30000000L
