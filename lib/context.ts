@@ -5,6 +5,7 @@
 import { hkdfSync } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { type CredentialOptions, loadCredentials } from './credentials.js'
+import { channels, observed } from './diagnostics.js'
 import { invalidType, invalidValue, opensslError, outOfRange } from './errors.js'
 import * as libssl from './libssl.js'
 import { applyProtocol, type ProtocolOptions, refuseAbsent } from './protocol.js'
@@ -140,6 +141,8 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
   #getSession: GetSessionCallback | null
   #removalListener: ((session: libssl.SSL_SESSION) => void) | null = null
   #ownersWant = { newSession: false, getSession: false, keylog: false, certificate: false }
+  /** @internal Look-ups that `getSessionCallback` has not answered yet. */
+  _waiting = 0
   #trustsSystem: boolean
   #hasSessionIdContext = false
   #alpn: Uint8Array | null = null
@@ -404,7 +407,9 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     handle: libssl.SSL_SESSION,
   ): void {
     try {
-      const result = listener(first, sharedSession(handle))
+      const on = name === 'newSessionCallback' ? channels.new : channels.remove
+      const id = (): Buffer => libssl.SSL_SESSION_get_id(handle)
+      const result = observed(on, name, id, () => listener(first, sharedSession(handle)))
       if (result instanceof Promise) result.catch((error: unknown) => this._report(name, error, socket))
     } catch (error) {
       this._report(name, error, socket)
@@ -422,13 +427,28 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
       return elsewhere()
     }
     try {
-      const found = this.#getSession(socket, id)
+      const ask = this.#getSession
+      const found = observed(
+        channels.get,
+        'getSessionCallback',
+        () => id,
+        () => ask(socket, id),
+      )
       if (found instanceof Promise)
-        return found.then((late) => (socket.handle && this.#answer(late, copy)) ?? elsewhere()).catch(failed)
+        return this.#counted(found)
+          .then((late) => (socket.handle && this.#answer(late, copy)) ?? elsewhere())
+          .catch(failed)
       return this.#answer(found, copy) ?? elsewhere()
     } catch (error) {
       return failed(error)
     }
+  }
+
+  #counted<T>(answer: Promise<T>): Promise<T> {
+    this._waiting += 1
+    return answer.finally(() => {
+      this._waiting -= 1
+    })
   }
 
   /** What the application found, as OpenSSL takes it. */

@@ -1,6 +1,7 @@
 // A server's sessions in a SessionStore: handles become DER and back, and nothing that a store does can fail a handshake.
 // Servers and connections are elsewhere; stores know nothing of this.
 
+import { channels, observed } from './diagnostics.js'
 import { codedError } from './errors.js'
 import * as libssl from './libssl.js'
 import { readDER } from './session.js'
@@ -37,6 +38,8 @@ export function restore(bytes: Uint8Array, id: Buffer): libssl.SSL_SESSION {
 
 /** The sessions of one server. */
 export class ExternalSessions {
+  /** Look-ups that the store has not answered yet. */
+  waiting = 0
   readonly #store: SessionStore
   readonly #limit: number
   readonly #failed: (error: SessionStoreError) => void
@@ -142,7 +145,17 @@ export class ExternalSessions {
   }
 
   #ask(id: Buffer, once: boolean): ReturnType<SessionStore['get']> {
-    return once && this.#store.take !== undefined ? this.#store.take(id) : this.#store.get(id)
+    const store = this.#store
+    const ask = (): ReturnType<SessionStore['get']> =>
+      once && store.take !== undefined ? store.take(id) : store.get(id)
+    const found = observed(channels.get, this.#operation(once), () => id, ask)
+    if (!isPromise(found)) return found
+    this.waiting += 1
+    const answered = (): void => {
+      this.waiting -= 1
+    }
+    found.then(answered, answered)
+    return found
   }
 
   #lateError(): Error {
@@ -157,7 +170,7 @@ export class ExternalSessions {
   #tell(operation: 'set' | 'delete', id: Buffer, call: () => void | Promise<void>): void {
     const failed = (error: unknown): void => this.#failed(storeError(operation, id, error))
     try {
-      const result = call()
+      const result = observed(operation === 'set' ? channels.new : channels.remove, operation, () => id, call)
       if (isPromise(result)) result.then(undefined, failed)
     } catch (error) {
       failed(error)

@@ -19,13 +19,22 @@ export {
   type SessionStats,
 } from './context.js'
 export type { KeyObject, PfxObject } from './credentials.js'
+export type { SessionMessage } from './diagnostics.js'
 export type { OpenSSLError } from './errors.js'
 export type { SessionStoreError } from './external.js'
 // For programs that say `import tls from 'node:tls'`.
 export * as default from './index.js'
 export { leaks, runtime } from './libssl.js'
 export type { SecureVersion } from './protocol.js'
-export { createServer, Server, type ServerEvents, type ServerOptions } from './server.js'
+export {
+  createServer,
+  type HandshakeCounts,
+  type ListenOptions,
+  Server,
+  type ServerEvents,
+  type ServerOptions,
+  type ServerStats,
+} from './server.js'
 export { Session } from './session.js'
 export type {
   FoundSession,

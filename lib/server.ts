@@ -7,8 +7,10 @@ import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import { type ALPNProtocols, alpnWire } from './alpn.js'
 import { byCallback } from './callback.js'
-import { createSecureContext, SecureContext, type SecureContextOptions } from './context.js'
+import { createSecureContext, SecureContext, type SecureContextOptions, type SessionStats } from './context.js'
+import { channels, observed } from './diagnostics.js'
 import { EngineConnection, systemError } from './engine/connection.js'
+import { loads } from './engine/dispatch.js'
 import { EngineListener, type InnerHandle, type ListenerOwner } from './engine/listener.js'
 import { codedError, connectionReset, invalidType, outOfRange } from './errors.js'
 import type { AnyListener } from './events.js'
@@ -52,6 +54,35 @@ export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
    * the sockets' input and output. 0 keeps all of that on the JavaScript thread.
    */
   threads?: number | undefined
+}
+
+/** How many handshakes of one protocol there were. */
+export interface HandshakeCounts {
+  /** Handshakes that resumed a session. */
+  resumed: number
+  full: number
+}
+
+/** What {@link Server.stats} tells: counts since the server was made, unless they are said to be of now. */
+export interface ServerStats {
+  /** Connections that have come. */
+  accepted: number
+  /** Connections that were turned away because of `maxConnections`. */
+  dropped: number
+  /** Now: connections whose handshake is not complete. */
+  handshaking: number
+  /** Now: look-ups of sessions that are not answered. */
+  waiting: number
+  /** Now: connections that applications have. */
+  open: number
+  /** Handshakes that failed: 'tlsClientError'. */
+  failed: number
+  /** Complete handshakes, by protocol such as 'TLSv1.3'. */
+  handshakes: Record<string, HandshakeCounts>
+  /** OpenSSL's counters, of the context of new connections. @see SSL_CTX_sess_number(3) */
+  cache: SessionStats
+  /** Now: connections on each thread of the engine, those of other servers and of clients included. */
+  threads: number[]
 }
 
 /** Options of {@link Server.listen}. */
@@ -178,6 +209,8 @@ export class Server extends net.Server {
   readonly #listeners = new Set<EngineListener>()
   /** Connections that the engine has accepted and JavaScript has heard of. */
   readonly #accepted = new Set<TLSSocket>()
+  readonly #counts = { accepted: 0, dropped: 0, pending: 0, waiting: 0, failed: 0, open: 0 }
+  readonly #handshakes: Record<string, HandshakeCounts> = {}
   #maxConnections: number | undefined
   #reusePort = false
   /** The ids that connections wait for. */
@@ -335,6 +368,31 @@ export class Server extends net.Server {
     return super.getConnections((error, count) => callback(error, count + open))
   }
 
+  /** What the server has done so far and is doing now. */
+  stats(): ServerStats {
+    const { accepted, dropped, pending, waiting, failed, open } = this.#counts
+    const engine = { accepted: 0, dropped: 0, open: 0 }
+    for (const { counts } of this.#listeners) {
+      engine.accepted += counts.accepted
+      engine.dropped += counts.dropped
+      engine.open += counts.open
+    }
+    let established = 0
+    for (const socket of this.#accepted) if (!socket.secureConnecting) established += 1
+    const handshakes = Object.entries(this.#handshakes).map(([protocol, count]) => [protocol, { ...count }])
+    return {
+      accepted: accepted + engine.accepted,
+      dropped: dropped + engine.dropped,
+      handshaking: pending + Math.max(0, engine.open - established),
+      waiting: waiting + (this.#sessions?.waiting ?? 0) + this.#context._waiting,
+      open,
+      failed,
+      handshakes: Object.fromEntries(handshakes),
+      cache: this.#context.sessionStats(),
+      threads: loads(),
+    }
+  }
+
   /** Ends every connection that this server has accepted, those in the middle of a handshake too. */
   closeAllConnections(): void {
     for (const socket of this.#accepted) socket.destroy()
@@ -398,6 +456,8 @@ export class Server extends net.Server {
     // The engine's own are announced, not handed in.
     if (transport instanceof TLSSocket && this.#accepted.has(transport)) return
     if (this.#sessions !== null) this.#askHere(this.#context)
+    this.#counts.accepted += 1
+    this.#counts.pending += 1
     const socket = new TLSSocket(transport, this.#socketOptions(this.#context), {
       owner: this.#owner,
       lookupTimeout: this.#lookupTimeout,
@@ -492,7 +552,9 @@ export class Server extends net.Server {
       } as net.DropArgument)
     },
     closeServer: (done) => void this.close(done),
-    drained: (listener) => {
+    drained: (listener, { accepted, dropped }) => {
+      this.#counts.accepted += accepted
+      this.#counts.dropped += dropped
       this.#listeners.delete(listener)
       this._emitCloseIfDrained()
     },
@@ -515,9 +577,16 @@ export class Server extends net.Server {
         return
       }
     }
-    socket._release(() => {
-      this.emit('secureConnection', socket)
-    })
+    this.#count(socket)
+    socket._release(() => this.emit('secureConnection', socket))
+  }
+
+  #count(socket: TLSSocket): void {
+    const protocol = socket.getProtocol() ?? ''
+    this.#handshakes[protocol] ??= { resumed: 0, full: 0 }
+    this.#handshakes[protocol][socket.isSessionReused() ? 'resumed' : 'full'] += 1
+    this.#counts.open += 1
+    if (!this.#accepted.has(socket)) this.#counts.pending -= 1
   }
 
   /** Not from inside a handshake: what a listener throws is its own affair. */
@@ -546,10 +615,15 @@ export class Server extends net.Server {
       },
       chooseContext: (socket) => socket._chooseContext(),
       secured: (socket) => this.#onSecure(socket),
-      closed: (socket) => void this.#accepted.delete(socket),
+      closed: (socket) => {
+        if (!socket.secureConnecting) this.#counts.open -= 1
+        else if (!this.#accepted.has(socket)) this.#counts.pending -= 1
+        this.#accepted.delete(socket)
+      },
       handshakeFailed: (socket, error) => {
         // node:tls says no more of a client without a valid certificate; the cause does.
         const cause = socket.authorizationError === null ? undefined : socket._verifyError()
+        this.#counts.failed += 1
         const reset = (): Error => Object.assign(connectionReset('socket hang up'), cause && { cause })
         this.emit('tlsClientError', error ?? reset(), socket)
       },
@@ -579,7 +653,7 @@ export class Server extends net.Server {
     if (this.listenerCount('resumeSession') === 0) return null
     const ask = (callback: (error: Error | null, session?: Uint8Array | null) => void): unknown =>
       this.emit('resumeSession', id, callback)
-    return byCallback(socket, ask, (error, bytes) => {
+    const restored = (error: unknown, bytes?: Uint8Array | null): libssl.SSL_SESSION | null => {
       if (error) socket.destroy(error as Error)
       if (error || !bytes || socket.handle === null) return null
       try {
@@ -590,6 +664,17 @@ export class Server extends net.Server {
         this.#reportStore(storeError('resumeSession', id, damage))
         return null
       }
+    }
+    const answer = observed(
+      channels.get,
+      'resumeSession',
+      () => id,
+      () => byCallback(socket, ask, restored),
+    )
+    if (!(answer instanceof Promise)) return answer
+    this.#counts.waiting += 1
+    return answer.finally(() => {
+      this.#counts.waiting -= 1
     })
   }
 }

@@ -99,6 +99,11 @@ function rest(): void {
   }, linger).unref()
 }
 
+/** How many connections each thread has. */
+export function loads(): number[] {
+  return isSetUp ? engine.loads() : []
+}
+
 /** Keeps the program alive until as many calls with false were made as with true. */
 export function keepAlive(on: boolean): void {
   awake += on ? 1 : -1

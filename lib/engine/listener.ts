@@ -55,7 +55,7 @@ export interface ListenerOwner {
   /** Somebody has closed the inner handle, who means the server: node's cluster, when a worker is told to go. */
   closeServer(done?: () => void): void
   /** It is closed, and so are all connections that came from it. */
-  drained(listener: EngineListener): void
+  drained(listener: EngineListener, counts: { accepted: number; dropped: number }): void
 }
 
 /** How many connections may be open; undefined for any number. */
@@ -241,9 +241,10 @@ export class EngineListener implements Receiver {
   #settle = (): void => {
     if (!this.#stopped || this.counts.open > 0) return
     this.#stopped = false
+    const { counts } = this
     removeListener(this.#id)
     this.#id = 0
-    this.#owner.drained(this)
+    this.#owner.drained(this, counts)
     this.#afterClose?.()
   }
 }
