@@ -1,0 +1,206 @@
+// Look-ups that take their time, many at once, on the engine: what waits costs little, what comes too late is a miss
+// though JavaScript is blocked, and what goes away meanwhile leaves nothing behind.
+
+import assert from 'node:assert/strict'
+import { once } from 'node:events'
+import type { AddressInfo } from 'node:net'
+import { isDeepStrictEqual } from 'node:util'
+import { createServer, leaks, runtime, type Server } from 'openssl-session'
+import type { SessionStore } from 'openssl-session/stores'
+import { certs } from '../support/certs.js'
+import { sanitized } from '../support/sanitizer.js'
+import { closeAll, inEachVersion, until, type Version } from '../support/tls.js'
+import type { Report, Wave } from './programs/clients.js'
+import type { Report as ServerReport } from './programs/lookups.js'
+import { killAll, Program } from './programs.js'
+
+/** Sessions by id, each look-up of which is answered when the test says so. */
+class SlowStore implements SessionStore {
+  readonly sessions = new Map<string, Buffer>()
+  readonly #waiting: { id: string; answer(session: Buffer | null): void }[] = []
+  slow = true
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  get(id: Buffer): Buffer | null | Promise<Buffer | null> {
+    const key = id.toString('hex')
+    if (!this.slow) return this.sessions.get(key) ?? null
+    return new Promise((answer) => this.#waiting.push({ id: key, answer }))
+  }
+
+  set(id: Buffer, session: Buffer): void {
+    this.sessions.set(id.toString('hex'), session)
+  }
+
+  // Clients propose the same session here, whatever TLS 1.3 says about that.
+  delete(): void {}
+
+  answerAll(): void {
+    for (const { id, answer } of this.#waiting.splice(0)) answer(this.sessions.get(id) ?? null)
+  }
+}
+
+const alone = process.env.OPENSSL_SESSION_ASYNC === '0' || !runtime().asyncJobs
+
+describe('Look-ups on the engine', function () {
+  this.timeout(60_000)
+
+  let store: SlowStore
+  let server: Server
+  let port: number
+  let before: object
+  let errors: Error[]
+
+  async function start(lookupTimeout: number, options: object = {}): Promise<void> {
+    before = leaks().live
+    const { chain, key } = certs().server
+    store = new SlowStore()
+    errors = []
+    const all = { cert: chain, key, threads: 2, sessionStore: store, lookupTimeout, ...options }
+    server = createServer(all, (socket) => socket.on('error', () => {}).resume())
+    server.on('tlsClientError', (error) => errors.push(error))
+    server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 })
+    await once(server, 'listening')
+    port = (server.address() as AddressInfo).port
+  }
+
+  async function stop(): Promise<void> {
+    const closed = once(server, 'close')
+    server.close()
+    server.closeAllConnections()
+    await closed
+    server.secureContext.free()
+    // A worker gives the context back when it has nothing else to do.
+    await until(() => isDeepStrictEqual(leaks().live, before))
+  }
+
+  const clients = (): Program => new Program('clients', {}, { descriptors: 8000 })
+  const wave = (what: Omit<Wave, 'port'>): string => JSON.stringify({ port, ...what })
+
+  afterEach(async () => {
+    killAll()
+    await closeAll()
+  })
+
+  it('wait by the ten thousand on two threads, cost little, and then all resume', async function () {
+    // Without fibres a thread waits for one at a time; a sanitizer's shadow is no measure.
+    if (alone || sanitized) this.skip()
+    const serving = new Program('lookups', {}, { descriptors: 16_000 })
+    port = Number(await serving.says())
+    const programs = [clients(), clients()]
+    const [first] = programs as [Program, Program]
+    const session = await first.ask(`session ${port} TLSv1.2`)
+    serving.tell('hold')
+    const all = programs.map((program) =>
+      program.ask<Report>(`run ${wave({ count: 5000, session, version: 'TLSv1.2' })}`),
+    )
+    const { waiting, bytes, before, whileWaiting } = await serving.ask<ServerReport>('wait for 10000')
+    assert.equal(waiting, 10_000)
+    // The fibre's stack is 32 KiB, of which most is never touched.
+    assert.ok(bytes < 100_000, `${bytes} bytes for each that waits`)
+    assert.ok(whileWaiting - before >= 10_000)
+    serving.tell('answer')
+    for (const report of await Promise.all(all)) {
+      const { duration: _duration, ...counts } = report
+      assert.deepEqual(counts, { resumed: 5000, full: 0, failed: 0, errors: [] })
+    }
+    assert.equal(await serving.ask('close'), before)
+    serving.leave()
+    assert.deepEqual(await serving.ended, { code: 0, signal: null, stderr: '' })
+  })
+
+  for (const async of ['1', '0']) {
+    it(`end in time though JavaScript is blocked, ${async === '1' ? 'on fibres' : 'where threads wait themselves'}`, async () => {
+      const serving = new Program('lookups', { lookupTimeout: 150 }, { env: { OPENSSL_SESSION_ASYNC: async } })
+      port = Number(await serving.says())
+      const program = clients()
+      for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+        const session = await program.ask(`session ${port} ${version}`)
+        assert.equal(await serving.ask('block 2000'), 'blocked')
+        const report = await program.ask<Report>(`run ${wave({ count: 4, session, version })}`)
+        const { duration, ...counts } = report
+        assert.deepEqual(counts, { resumed: 0, full: 4, failed: 0, errors: [] })
+        assert.ok(duration < 1800, `${version}: ${duration} ms`)
+        assert.equal(await serving.says(), 'awake')
+      }
+      serving.tell('close')
+      await serving.says()
+      serving.leave()
+      assert.deepEqual(await serving.ended, { code: 0, signal: null, stderr: '' })
+    })
+  }
+
+  inEachVersion((version: Version) => {
+    async function paused(count: number, lookupTimeout: number, options: object = {}): Promise<Program> {
+      await start(lookupTimeout, options)
+      store.slow = false
+      const program = clients()
+      const session = await program.ask(`session ${port} ${version}`)
+      store.slow = true
+      await program.ask(`start ${wave({ count, session, version })}`)
+      await until(() => store.waiting >= (alone ? 1 : count))
+      return program
+    }
+
+    const count = 300
+
+    it('are unwound when everything is closed', async () => {
+      await paused(count, 60_000)
+      await stop()
+      store.answerAll()
+    })
+
+    it('are unwound when their clients leave', async () => {
+      const program = await paused(count, 60_000)
+      await program.ask('leave')
+      // All of them at once: those on a thread that waits itself are found when it is answered.
+      if (alone) store.answerAll()
+      await until(() => errors.length >= count || alone)
+      store.answerAll()
+      await stop()
+    })
+
+    it('are unwound when their clients reset the connections', async () => {
+      const program = await paused(count, 60_000)
+      await program.ask('reset')
+      if (!alone) {
+        await until(() => errors.length >= count)
+        assert.deepEqual([...new Set(errors.map((error) => (error as NodeJS.ErrnoException).code))], ['ECONNRESET'])
+      }
+      store.answerAll()
+      await stop()
+    })
+
+    it('are unwound when the handshake takes too long', async function () {
+      // A thread that waits itself has no time for other deadlines.
+      if (alone) this.skip()
+      await paused(count, 60_000, { handshakeTimeout: 300 })
+      await until(() => errors.length >= count)
+      assert.deepEqual(
+        [...new Set(errors.map((error) => (error as NodeJS.ErrnoException).code))],
+        ['ERR_TLS_HANDSHAKE_TIMEOUT'],
+      )
+      store.answerAll()
+      await stop()
+    })
+
+    it('are misses when they take too long, and an answer after that changes nothing', async function () {
+      if (alone) this.skip()
+      await start(200)
+      store.slow = false
+      const failures: Error[] = []
+      server.on('sessionStoreError', (error) => failures.push(error))
+      const program = clients()
+      const session = await program.ask(`session ${port} ${version}`)
+      store.slow = true
+      const report = await program.ask<Report>(`run ${wave({ count, session, version, stay: true })}`)
+      assert.deepEqual([report.full, report.failed, report.errors], [count, 0, []])
+      store.answerAll()
+      await until(() => failures.length === count)
+      assert.equal((failures[0]?.cause as NodeJS.ErrnoException | undefined)?.code, 'ERR_LOOKUP_TIMEOUT')
+      await stop()
+    })
+  })
+})
