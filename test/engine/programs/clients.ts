@@ -3,6 +3,7 @@
 
 import { once } from 'node:events'
 import net from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
 import tls from 'node:tls'
 import { say, task, told } from './task.js'
 
@@ -44,7 +45,10 @@ async function one(wave: Wave, index: number): Promise<'resumed' | 'full'> {
   await once(socket, 'secureConnect')
   socket.on('error', () => {})
   const how = socket.isSessionReused() ? 'resumed' : 'full'
-  if (!wave.stay) transport.destroy()
+  if (!wave.stay) {
+    socket.resume().end()
+    await once(transport, 'close')
+  }
   return how
 }
 
@@ -78,6 +82,14 @@ async function run(wave: Wave): Promise<Report> {
   return { ...count, errors: [...errors], duration: Date.now() - begin }
 }
 
+/** Waits until no connection has ended for a while. */
+async function settled(): Promise<void> {
+  for (let before = -1; before !== staying.size; ) {
+    before = staying.size
+    await delay(200)
+  }
+}
+
 for (;;) {
   const [command = '', argument = ''] = (await told()).split(/ (.*)/s)
   if (command === 'session') {
@@ -92,6 +104,10 @@ for (;;) {
   } else if (command === 'reset') {
     for (const socket of staying) socket.resetAndDestroy()
     say('reset')
+  } else if (command === 'count') {
+    // Those that were cut off hear of it in the next turns.
+    await settled()
+    say(String(staying.size))
   } else if (command === 'leave') {
     for (const socket of staying) socket.destroy()
     say('left')
