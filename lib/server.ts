@@ -209,8 +209,12 @@ export class Server extends net.Server {
   readonly #listeners = new Set<EngineListener>()
   /** Connections that the engine has accepted and JavaScript has heard of. */
   readonly #accepted = new Set<TLSSocket>()
-  readonly #counts = { accepted: 0, dropped: 0, pending: 0, waiting: 0, failed: 0, open: 0 }
+  readonly #counts = { accepted: 0, dropped: 0, waiting: 0, failed: 0, open: 0 }
   readonly #handshakes: Record<string, HandshakeCounts> = {}
+  /** Connections that JavaScript has accepted, or was handed. */
+  readonly #handedIn = new Set<TLSSocket>()
+  /** The event whose listener is about to be added. */
+  #coming: string | symbol | null = null
   #maxConnections: number | undefined
   #reusePort = false
   /** The ids that connections wait for. */
@@ -254,10 +258,9 @@ export class Server extends net.Server {
       enumerable: true,
     })
     if (this.#threads > 0) {
-      const changed = (event: string | symbol): void => {
-        if (treatments.has(event)) process.nextTick(() => this.#reconfigure())
-      }
-      this.on('newListener', changed).on('removeListener', changed)
+      // Told before the first and after the last: connections that come from now on are treated accordingly, within this turn too.
+      this.on('newListener', (event) => this.#treat(event, event))
+      this.on('removeListener', (event) => this.#treat(event, null))
     }
     if (listener !== undefined) this.on('secureConnection', listener)
   }
@@ -370,20 +373,21 @@ export class Server extends net.Server {
 
   /** What the server has done so far and is doing now. */
   stats(): ServerStats {
-    const { accepted, dropped, pending, waiting, failed, open } = this.#counts
+    const { accepted, dropped, waiting, failed, open } = this.#counts
     const engine = { accepted: 0, dropped: 0, open: 0 }
     for (const { counts } of this.#listeners) {
       engine.accepted += counts.accepted
       engine.dropped += counts.dropped
       engine.open += counts.open
     }
-    let established = 0
-    for (const socket of this.#accepted) if (!socket.secureConnecting) established += 1
+    const secured = (sockets: Set<TLSSocket>): number =>
+      [...sockets].reduce((count, { secureConnecting }) => count + (secureConnecting ? 0 : 1), 0)
+    const began = this.#handedIn.size - secured(this.#handedIn)
     const handshakes = Object.entries(this.#handshakes).map(([protocol, count]) => [protocol, { ...count }])
     return {
       accepted: accepted + engine.accepted,
       dropped: dropped + engine.dropped,
-      handshaking: pending + Math.max(0, engine.open - established),
+      handshaking: began + Math.max(0, engine.open - secured(this.#accepted)),
       waiting: waiting + (this.#sessions?.waiting ?? 0) + this.#context._waiting,
       open,
       failed,
@@ -395,7 +399,7 @@ export class Server extends net.Server {
 
   /** Ends every connection that this server has accepted, those in the middle of a handshake too. */
   closeAllConnections(): void {
-    for (const socket of this.#accepted) socket.destroy()
+    for (const socket of [...this.#accepted, ...this.#handedIn]) socket.destroy()
     for (const listener of this.#listeners) listener.closeConnections()
   }
 
@@ -457,12 +461,12 @@ export class Server extends net.Server {
     if (transport instanceof TLSSocket && this.#accepted.has(transport)) return
     if (this.#sessions !== null) this.#askHere(this.#context)
     this.#counts.accepted += 1
-    this.#counts.pending += 1
     const socket = new TLSSocket(transport, this.#socketOptions(this.#context), {
       owner: this.#owner,
       lookupTimeout: this.#lookupTimeout,
       holdsSessions: this.listenerCount('newSession') > 0,
     })
+    this.#handedIn.add(socket)
     this.#offerEvents(socket)
     this.#prepare(socket)
   }
@@ -501,11 +505,11 @@ export class Server extends net.Server {
   readonly #listenerOwner: ListenerOwner = {
     profile: () => {
       const context = this.#context
-      const resumes = this.listenerCount('resumeSession') > 0
-      const creates = this.listenerCount('newSession') > 0
+      const resumes = this.#listens('resumeSession')
+      const creates = this.#listens('newSession')
       if (resumes || creates) context._want('newSession')
       if (resumes) context._want('getSession')
-      if (this.listenerCount('keylog') > 0) context._want('keylog')
+      if (this.#listens('keylog')) context._want('keylog')
       if (this.#chooser !== undefined) context._want('certificate')
       if (this.#alpn !== undefined) context._selectAlpn(this.#alpn)
       if (this.requestCert) context._prepareToVerify()
@@ -521,7 +525,7 @@ export class Server extends net.Server {
         noDelay: noDelay ? 1 : 0,
         keepAlive: keepAlive ? 1 : 0,
         keepAliveDelay: keepAliveInitialDelay ?? 0,
-        announce: this.listenerCount('connection') > 1 ? 1 : 0,
+        announce: this.#listens('connection', 1) ? 1 : 0,
         holdSessions: creates ? 1 : 0,
         stores: this.#sessions === null ? 0 : 1,
       }
@@ -560,6 +564,18 @@ export class Server extends net.Server {
     },
   }
 
+  /** Whether somebody listens, besides so many of our own, or is about to. */
+  #listens(event: string, own = 0): boolean {
+    return this.listenerCount(event) > own || this.#coming === event
+  }
+
+  #treat(event: string | symbol, coming: string | symbol | null): void {
+    if (!treatments.has(event)) return
+    this.#coming = coming
+    this.#reconfigure()
+    this.#coming = null
+  }
+
   /** Connections to come are treated as things are now. */
   #reconfigure(): void {
     for (const listener of this.#listeners) listener.configure()
@@ -586,7 +602,6 @@ export class Server extends net.Server {
     this.#handshakes[protocol] ??= { resumed: 0, full: 0 }
     this.#handshakes[protocol][socket.isSessionReused() ? 'resumed' : 'full'] += 1
     this.#counts.open += 1
-    if (!this.#accepted.has(socket)) this.#counts.pending -= 1
   }
 
   /** Not from inside a handshake: what a listener throws is its own affair. */
@@ -617,8 +632,8 @@ export class Server extends net.Server {
       secured: (socket) => this.#onSecure(socket),
       closed: (socket) => {
         if (!socket.secureConnecting) this.#counts.open -= 1
-        else if (!this.#accepted.has(socket)) this.#counts.pending -= 1
         this.#accepted.delete(socket)
+        this.#handedIn.delete(socket)
       },
       handshakeFailed: (socket, error) => {
         // node:tls says no more of a client without a valid certificate; the cause does.

@@ -242,7 +242,9 @@ void Connection::begin() {
     lose(Told::kReadFailed, error);
     return;
   }
-  handshake_deadline_.set(profile_->settings.handshake_timeout);
+  const uint64_t timeout = profile_->settings.handshake_timeout;
+  handshake_deadline_.set(timeout);
+  if (timeout > 0) handshake_until_ = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout);
   // A client that has not sent anything need not be asked: the kernel will tell.
   if (profile_->listener == 0) work();
 }
@@ -384,13 +386,14 @@ void Connection::handshake_late() {
 }
 
 void Connection::park(session::Question& question) noexcept {
+  using Clock = std::chrono::steady_clock;
   parked_ = &question;
-  const bool limited = profile_->settings.lookup_timeout > 0;
-  const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(profile_->settings.lookup_timeout);
+  const uint64_t timeout = profile_->settings.lookup_timeout;
+  const auto late = timeout > 0 ? Clock::now() + std::chrono::milliseconds(timeout) : Clock::time_point::max();
   // Nothing else of this thread will wake JavaScript up for the question.
   worker_.mailbox().flush();
-  while (!question.answered && !worker_.stopping()) {
-    if (limited && std::chrono::steady_clock::now() >= limit) {
+  while (!question.answered && !worker_.stopping() && Clock::now() < handshake_until_) {
+    if (Clock::now() >= late) {
       tell_late_lookup(static_cast<session::Lookup&>(question));
       break;
     }

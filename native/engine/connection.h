@@ -1,6 +1,7 @@
 // One TLS connection at home on a worker: its socket, its SSL, and what moves between them and JavaScript.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <optional>
@@ -154,6 +155,7 @@ class Connection final : public Resident,
   // Without fibres the thread itself waits for an answer, and lets the mutex go meanwhile.
   std::unique_lock<std::mutex>* step_ = nullptr;
   session::Question* parked_ = nullptr;
+  std::chrono::steady_clock::time_point handshake_until_ = std::chrono::steady_clock::time_point::max();
   std::condition_variable unparked_;
 
   // On the environment's thread.

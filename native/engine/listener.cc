@@ -80,12 +80,24 @@ void Listener::set_profile(std::shared_ptr<const Profile> profile) {
 }
 
 void Listener::stop() {
+  {
+    // At once: who connects after this call is refused by the kernel.
+    const std::lock_guard lock(mutex_);
+    worker_.poller().remove(fd_.get());
+    fd_.reset(-1);
+  }
   engine_.post(worker_, [self = shared_from_this()] { self->close(); });
 }
 
 void Listener::start() {
   worker_.move_in(shared_from_this());
-  const int error = worker_.poller().add(fd_.get(), EPOLLIN, this);
+  int error = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    // Stopped before it has begun: its end is on its way.
+    if (fd_.get() < 0) return;
+    error = worker_.poller().add(fd_.get(), EPOLLIN, this);
+  }
   if (error == 0) return;
   tell(-error);
   close();
@@ -102,14 +114,14 @@ void Listener::accept_all() {
       worker_.post([self = shared_from_this()] { self->accept_all(); });
       return;
     }
-    Descriptor fd(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    auto [fd, profile] = accept_one();
     if (fd.get() >= 0) {
       if (open >= limit) {
         drop(std::move(fd));
       } else {
         accepted++;
         open++;
-        engine_.accepted(std::move(fd), profile(), worker_);
+        engine_.accepted(std::move(fd), profile, worker_);
       }
       continue;
     }
@@ -123,9 +135,14 @@ void Listener::accept_all() {
   }
 }
 
-std::shared_ptr<const Profile> Listener::profile() {
+// Nothing, and no profile either, when the listener was stopped.
+std::pair<Descriptor, std::shared_ptr<const Profile>> Listener::accept_one() {
   const std::lock_guard lock(mutex_);
-  return profile_;
+  if (fd_.get() < 0) {
+    errno = EAGAIN;
+    return std::pair(Descriptor(), nullptr);
+  }
+  return {Descriptor(accept4(fd_.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)), profile_};
 }
 
 void Listener::drop(Descriptor fd) {
@@ -142,10 +159,11 @@ void Listener::close() {
   const auto self = shared_from_this();
   pause_.clear();
   worker_.poller().forget(this);
-  fd_.reset(-1);
   {
     std::shared_ptr<const Profile> last;
     const std::lock_guard lock(mutex_);
+    if (fd_.get() >= 0) worker_.poller().remove(fd_.get());
+    fd_.reset(-1);
     last.swap(profile_);
   }
   worker_.move_out(self);

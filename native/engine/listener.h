@@ -43,7 +43,7 @@ class Listener final : public Resident, public Pollable, public std::enable_shar
 
  private:
   void accept_all();
-  std::shared_ptr<const Profile> profile();
+  std::pair<Descriptor, std::shared_ptr<const Profile>> accept_one();
   void tell(int error);
   void drop(Descriptor fd);
 

@@ -16,6 +16,11 @@ int Poller::add(int fd, uint32_t events, Pollable* pollable) {
   return epoll_ctl(set_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
 }
 
+void Poller::remove(int fd) {
+  epoll_event unused{};
+  epoll_ctl(set_.get(), EPOLL_CTL_DEL, fd, &unused);
+}
+
 void Poller::forget(const Pollable* pollable) {
   for (int i = next_; i < count_; i++) {
     auto& event = batch_.at(static_cast<size_t>(i));

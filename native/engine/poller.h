@@ -30,7 +30,9 @@ class Poller {
   int descriptor() const { return set_.get(); }
   // Returns 0 or an error number.
   int add(int fd, uint32_t events, Pollable* pollable);
-  // Nothing is told to it any more. Closing the descriptor takes it out of the set.
+  // From any thread: takes a descriptor out before it is closed, which is not enough where others stand for the same.
+  void remove(int fd);
+  // Nothing is told to it any more.
   void forget(const Pollable* pollable);
   // Tells everybody who is concerned what has happened.
   void dispatch();
