@@ -209,6 +209,8 @@ export class Server extends net.Server {
   readonly #listeners = new Set<EngineListener>()
   /** Connections that the engine has accepted and JavaScript has heard of. */
   readonly #accepted = new Set<TLSSocket>()
+  /** Connections over streams that came by the event 'connection'. */
+  readonly #handedIn = new Set<TLSSocket>()
   readonly #counts = { accepted: 0, dropped: 0, pending: 0, waiting: 0, failed: 0, open: 0 }
   readonly #handshakes: Record<string, HandshakeCounts> = {}
   #maxConnections: number | undefined
@@ -395,7 +397,7 @@ export class Server extends net.Server {
 
   /** Ends every connection that this server has accepted, those in the middle of a handshake too. */
   closeAllConnections(): void {
-    for (const socket of this.#accepted) socket.destroy()
+    for (const socket of [...this.#accepted, ...this.#handedIn]) socket.destroy()
     for (const listener of this.#listeners) listener.closeConnections()
   }
 
@@ -463,6 +465,7 @@ export class Server extends net.Server {
       lookupTimeout: this.#lookupTimeout,
       holdsSessions: this.listenerCount('newSession') > 0,
     })
+    this.#handedIn.add(socket)
     this.#offerEvents(socket)
     this.#prepare(socket)
   }
@@ -619,6 +622,7 @@ export class Server extends net.Server {
         if (!socket.secureConnecting) this.#counts.open -= 1
         else if (!this.#accepted.has(socket)) this.#counts.pending -= 1
         this.#accepted.delete(socket)
+        this.#handedIn.delete(socket)
       },
       handshakeFailed: (socket, error) => {
         // node:tls says no more of a client without a valid certificate; the cause does.
