@@ -261,6 +261,7 @@ describe('Clients on the engine', function () {
       assert.equal(again.isSessionReused(), true)
       again.resume().end()
       await closed(again)
+      secureContext.free()
     })
   })
 

@@ -18,6 +18,7 @@ import {
   exchange,
   failure,
   hangUp,
+  identity,
   inEachVersion,
   listen,
   only,
@@ -60,8 +61,9 @@ describeInEachHome("the events 'newSession' and 'resumeSession'", () => {
     })
 
     it('resume a session of openssl s_client', async () => {
-      const { server, port } = await serve(only(version))
+      const server = createServer(identity(only(version)))
       keepSessions(server)
+      const port = await listen(server)
       const file = `${certs().root.certFile}.${version}.session`
       await openSession(port, version, file)
       assert.equal(await resumesSession(port, version, file), true)
