@@ -58,9 +58,9 @@ export class ExternalSessions {
     if (bytes !== null) this.keep(libssl.SSL_SESSION_get_id(session), bytes, ttl)
   }
 
-  /** Stores a new session in DER form for so many seconds. */
-  keep(id: Buffer, der: Buffer, ttl: number): void {
-    if (ttl > 0) this.#tell('set', id, () => this.#store.set(id, der, ttl))
+  /** Stores a new session in DER form for so many seconds. Where that takes time, a promise says when it is over, well or badly. */
+  keep(id: Buffer, der: Buffer, ttl: number): PromiseLike<unknown> | null {
+    return ttl > 0 ? this.#tell('set', id, () => this.#store.set(id, der, ttl)) : null
   }
 
   /** Deletes a session that OpenSSL has withdrawn. */
@@ -166,15 +166,16 @@ export class ExternalSessions {
     this.#tell('delete', id, () => this.#store.delete(id))
   }
 
-  /** Calls a method that nobody waits for. */
-  #tell(operation: 'set' | 'delete', id: Buffer, call: () => void | Promise<void>): void {
+  /** Calls a method whose result nobody needs. */
+  #tell(operation: 'set' | 'delete', id: Buffer, call: () => void | Promise<void>): PromiseLike<unknown> | null {
     const failed = (error: unknown): void => this.#failed(storeError(operation, id, error))
     try {
       const result = observed(operation === 'set' ? channels.new : channels.remove, operation, () => id, call)
-      if (isPromise(result)) result.then(undefined, failed)
+      if (isPromise(result)) return result.then(undefined, failed)
     } catch (error) {
       failed(error)
     }
+    return null
   }
 
   #inTime<T>(answer: PromiseLike<T>): Promise<T> {

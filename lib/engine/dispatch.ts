@@ -20,8 +20,8 @@ export interface SessionKeeper {
   find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void
   /** What was looked up was not found in time, and is not wanted any more. */
   late(id: Buffer, once: boolean): void
-  /** Keeps a session for so many seconds. */
-  keep(id: Buffer, der: Buffer, seconds: number): void
+  /** Keeps a session for so many seconds. A promise says when others can find it; the client gets the session then, if that does not take long. */
+  keep(id: Buffer, der: Buffer, seconds: number): PromiseLike<unknown> | null
 }
 
 /** Where accepted connections come from. */
@@ -64,7 +64,10 @@ function dispatch(what: number, connection: number, source: number, value: unkno
 function keepOrFind(what: number, connection: number, keeper: SessionKeeper | null | undefined, value: unknown): void {
   if (keeper === null || keeper === undefined) return
   if (what === Told.keep) {
-    keeper.keep(...(value as [Buffer, Buffer, number]))
+    const kept = keeper.keep(...(value as [Buffer, Buffer, number]))
+    if (kept === null) return
+    engine.hold(connection, 1)
+    kept.then(() => engine.hold(connection, 0))
     return
   }
   const id = value as Buffer

@@ -43,6 +43,7 @@ Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_
       worker_(worker),
       profile_(std::move(profile)),
       handshake_deadline_(worker, *this),
+      hold_deadline_(worker, *this),
       lookup_deadline_(worker, *this) {}
 
 // --- From the environment's thread ----------------------------------------------------------------------------------
@@ -105,14 +106,15 @@ void Connection::hold(bool on) {
     holds_++;
   } else if (--holds_ == 0) {
     post([self = shared_from_this(), told = told_sessions_] {
-      self->released_ = told;
+      self->released_ = std::max(self->released_, told);
+      if (self->released_ == self->negotiated_) self->hold_deadline_.clear();
       self->work();
     });
   }
 }
 
 void Connection::told_of_session() noexcept {
-  if (!profile_->settings.hold_sessions) return;
+  if (!profile_->settings.hold_sessions && !stores()) return;
   told_sessions_++;
   // As if it had been held until now.
   holds_++;
@@ -223,7 +225,11 @@ void Connection::prepare(SSL* ssl) {
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
-  if (!profile_->settings.hold_sessions) return;
+  if (profile_->settings.hold_sessions) buffer_output(ssl);
+}
+
+// From now on flush_output() decides when what TLS sends goes out.
+void Connection::buffer_output(SSL* ssl) {
   BioPointer bio = memory_bio();
   if (!bio) throw std::bad_alloc();
   SSL_set0_wbio(ssl, bio.release());
@@ -326,6 +332,9 @@ void Connection::shake_hands() {
           version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
       if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
+    // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
+    const bool makes_session = SSL_version(ssl_.get()) == TLS1_3_VERSION || SSL_session_reused(ssl_.get()) == 0;
+    if (reason == SSL_ERROR_WANT_READ && stores() && !buffers_output_ && makes_session) buffer_output(ssl_.get());
     step_ = nullptr;
   }
   // Answered already, perhaps by nobody: the deadline is for what is still awaited.
@@ -376,6 +385,12 @@ void Connection::lookup_late() {
   if (phase_ != Phase::kHandshake || !lookup || lookup->answered) return;
   tell_late_lookup(*lookup);
   lookup->answered = true;
+  work();
+}
+
+// The store is slow, or JavaScript busy with something else: clients are not to wait for that.
+void Connection::hold_late() {
+  released_ = negotiated_;
   work();
 }
 
@@ -597,6 +612,7 @@ void Connection::close(bool politely) {
   const auto self = shared_from_this();
   handshake_deadline_.clear();
   lookup_deadline_.clear();
+  hold_deadline_.clear();
   worker_.poller().forget(this);
   if (ssl_) {
     if (politely && phase_ == Phase::kOpen && writes_.empty() && !finished_ && !buffers_output_) shut_down_tls();

@@ -86,6 +86,7 @@ class Connection final : public Resident,
   void post(Worker::Task task);
   bool make_ssl();
   void prepare(SSL* ssl);
+  void buffer_output(SSL* ssl);
   void configure_socket() const;
   void work();
   void shake_hands();
@@ -100,6 +101,7 @@ class Connection final : public Resident,
   int outcome(int result);
   void lookup_late();
   void handshake_late();
+  void hold_late();
   void end();
   void fail();
   void lose(Told how, int error);
@@ -132,6 +134,7 @@ class Connection final : public Resident,
   std::vector<ossl::compat::QueuedError> errors_;
   int errno_ = 0;
   Deadline<Connection, &Connection::handshake_late> handshake_deadline_;
+  Deadline<Connection, &Connection::hold_late> hold_deadline_;
   Deadline<Connection, &Connection::lookup_late> lookup_deadline_;
 
   // What the socket had already given when the connection moved in is read from a BIO of its own first.

@@ -8,12 +8,16 @@ namespace engine {
 
 namespace {
 
+// Milliseconds for which a client's new session is kept back until the store has it: enough for a store in the same
+// rack, and too little to be felt.
+constexpr uint64_t kHold = 50;
+
 class ConnectionEvent : public session::Event {
  public:
   ConnectionEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what)
       : engine_(engine.weak_from_this()), connection_(std::move(connection)), what_(what) {}
 
-  void deliver(binding::Environment& env) final {
+  void deliver(binding::Environment& env) override {
     // The engine may be stopped before its last words are heard.
     if (const auto engine = engine_.lock()) engine->tell(env, connection_, what_, value(env));
   }
@@ -114,12 +118,18 @@ class LookupEvent final : public ConnectionEvent {
 
 class KeepEvent final : public ConnectionEvent {
  public:
-  KeepEvent(Engine& engine, std::shared_ptr<Connection> connection, binding::Octets id, binding::Octets der,
+  KeepEvent(Engine& engine, const std::shared_ptr<Connection>& connection, binding::Octets id, binding::Octets der,
             int64_t seconds)
-      : ConnectionEvent(engine, std::move(connection), Told::kKeep),
+      : ConnectionEvent(engine, connection, Told::kKeep),
+        connection_(connection),
         id_(std::move(id)),
         der_(std::move(der)),
         seconds_(seconds) {}
+
+  void deliver(binding::Environment& env) override {
+    ConnectionEvent::deliver(env);
+    connection_->told_of_session();
+  }
 
  protected:
   napi_value value(binding::Environment& env) override {
@@ -132,6 +142,7 @@ class KeepEvent final : public ConnectionEvent {
   }
 
  private:
+  const std::shared_ptr<Connection> connection_;
   const binding::Octets id_;
   const binding::Octets der_;
   const int64_t seconds_;
@@ -207,6 +218,9 @@ void Connection::keep(const SSL_SESSION* session) noexcept {
   i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
   worker_.mailbox().push(std::make_unique<KeepEvent>(engine_, shared_from_this(), binding::Octets(id, id + size),
                                                      std::move(der), seconds));
+  if (!buffers_output_) return;
+  negotiated_++;
+  hold_deadline_.set(kHold);
 }
 
 void Connection::tell_data(size_t size) {
