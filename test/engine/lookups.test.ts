@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { isDeepStrictEqual } from 'node:util'
 import { createServer, leaks, runtime, type Server } from 'openssl-session'
 import type { SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
@@ -50,11 +49,11 @@ describe('Look-ups on the engine', function () {
   let store: SlowStore
   let server: Server
   let port: number
-  let before: object
+  let before: Record<string, number>
   let errors: Error[]
 
   async function start(lookupTimeout: number, options: object = {}): Promise<void> {
-    before = leaks().live
+    before = { ...leaks().live }
     const { chain, key } = certs().server
     store = new SlowStore()
     errors = []
@@ -72,8 +71,8 @@ describe('Look-ups on the engine', function () {
     server.closeAllConnections()
     await closed
     server.secureContext.free()
-    // A worker gives the context back when it has nothing else to do.
-    await until(() => isDeepStrictEqual(leaks().live, before))
+    // A worker gives the context back when it has nothing else to do. What others have left may go meanwhile.
+    await until(() => Object.entries(leaks().live).every(([type, count]) => count <= (before[type] ?? 0)))
   }
 
   const clients = (): Program => new Program('clients', {}, { descriptors: 8000 })
