@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
-import { isDeepStrictEqual } from 'node:util'
 import { createServer, leaks, runtime, type Server } from 'openssl-session'
 import type { SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
@@ -50,11 +49,11 @@ describe('Look-ups on the engine', function () {
   let store: SlowStore
   let server: Server
   let port: number
-  let before: object
+  let before: Record<string, number>
   let errors: Error[]
 
   async function start(lookupTimeout: number, options: object = {}): Promise<void> {
-    before = leaks().live
+    before = { ...leaks().live }
     const { chain, key } = certs().server
     store = new SlowStore()
     errors = []
@@ -72,8 +71,8 @@ describe('Look-ups on the engine', function () {
     server.closeAllConnections()
     await closed
     server.secureContext.free()
-    // A worker gives the context back when it has nothing else to do.
-    await until(() => isDeepStrictEqual(leaks().live, before))
+    // A worker gives the context back when it has nothing else to do. What others have left may go meanwhile.
+    await until(() => Object.entries(leaks().live).every(([type, count]) => count <= (before[type] ?? 0)))
   }
 
   const clients = (): Program => new Program('clients', {}, { descriptors: 8000 })
@@ -145,16 +144,17 @@ describe('Look-ups on the engine', function () {
       return program
     }
 
-    const count = 300
+    // A thread that waits itself comes to the next connection, closed or not, when it is done with this one.
+    const [count, long] = alone ? [20, 200] : [300, 60_000]
 
     it('are unwound when everything is closed', async () => {
-      await paused(count, 60_000)
+      await paused(count, long)
       await stop()
       store.answerAll()
     })
 
     it('are unwound when their clients leave', async () => {
-      const program = await paused(count, 60_000)
+      const program = await paused(count, long)
       await program.ask('leave')
       // All of them at once: those on a thread that waits itself are found when it is answered.
       if (alone) store.answerAll()
@@ -164,7 +164,7 @@ describe('Look-ups on the engine', function () {
     })
 
     it('are unwound when their clients reset the connections', async () => {
-      const program = await paused(count, 60_000)
+      const program = await paused(count, long)
       await program.ask('reset')
       if (!alone) {
         await until(() => errors.length >= count)
@@ -177,7 +177,7 @@ describe('Look-ups on the engine', function () {
     it('are unwound when the handshake takes too long', async function () {
       // A thread that waits itself has no time for other deadlines.
       if (alone) this.skip()
-      await paused(count, 60_000, { handshakeTimeout: 300 })
+      await paused(count, long, { handshakeTimeout: 300 })
       await until(() => errors.length >= count)
       assert.deepEqual(
         [...new Set(errors.map((error) => (error as NodeJS.ErrnoException).code))],
