@@ -26,15 +26,8 @@ export type { SessionStoreError } from './external.js'
 export * as default from './index.js'
 export { leaks, runtime } from './libssl.js'
 export type { SecureVersion } from './protocol.js'
-export {
-  createServer,
-  type HandshakeCounts,
-  type ListenOptions,
-  Server,
-  type ServerEvents,
-  type ServerOptions,
-  type ServerStats,
-} from './server.js'
+export { createServer, Server } from './server.js'
+export type { HandshakeCounts, ListenOptions, ServerEvents, ServerOptions, ServerStats } from './server-types.js'
 export { Session } from './session.js'
 export type {
   FoundSession,

@@ -7,7 +7,8 @@ import type { Connection, ConnectionEvents, Endpoint, Handshake } from '../conne
 import { codedError, opensslError } from '../errors.js'
 import * as libssl from '../libssl.js'
 import { addConnection, type ConnectionReceiver, keepAlive, wake } from './dispatch.js'
-import { type EngineAddress, type EngineSettings, engine, Told } from './functions.js'
+import { EngineEndpoint } from './endpoint.js'
+import { type EngineSettings, engine, Told } from './functions.js'
 
 /** How much may have been consumed before the engine is told. */
 const consumedStep = 32 * 1024
@@ -21,96 +22,6 @@ type Done = (error?: Error | null) => void
 export function systemError(errno: number, syscall: string): NodeJS.ErrnoException {
   const code = getSystemErrorName(-Math.abs(errno))
   return Object.assign(new Error(`${syscall} ${code}`), { errno: -Math.abs(errno), code, syscall })
-}
-
-/** The network below a connection of the engine. What was asked once can still be asked when it is gone. */
-class EngineEndpoint implements Endpoint {
-  readonly #id: number
-  #local: EngineAddress | null | undefined
-  #remote: EngineAddress | null | undefined
-  #keepsAlive = true
-  #gone = false
-
-  /** The connection keeps the program alive already. */
-  constructor(id: number) {
-    this.#id = id
-  }
-
-  /** The connection is closing: its number means nothing from now on. As with every handle of libuv, the program lives to see its end. */
-  leave(): void {
-    if (this.#gone) return
-    this.#gone = true
-    if (!this.#keepsAlive) keepAlive(true)
-  }
-
-  /** It has closed. */
-  left(): void {
-    this.leave()
-    keepAlive(false)
-  }
-
-  get #there(): EngineAddress | null {
-    if (this.#remote === undefined) this.#remote = this.#gone ? null : engine.remoteAddress(this.#id)
-    return this.#remote
-  }
-
-  get #here(): EngineAddress | null {
-    if (this.#local === undefined) this.#local = this.#gone ? null : engine.localAddress(this.#id)
-    return this.#local
-  }
-
-  get remoteAddress(): string | undefined {
-    return this.#there?.address
-  }
-
-  get remotePort(): number | undefined {
-    return this.#there?.port
-  }
-
-  get remoteFamily(): string | undefined {
-    return this.#there?.family
-  }
-
-  get localAddress(): string | undefined {
-    return this.#here?.address
-  }
-
-  get localPort(): number | undefined {
-    return this.#here?.port
-  }
-
-  get localFamily(): string | undefined {
-    return this.#here?.family
-  }
-
-  address(): object {
-    return { ...this.#here }
-  }
-
-  setNoDelay(on = true): void {
-    if (!this.#gone) engine.setNoDelay(this.#id, on ? 1 : 0)
-  }
-
-  setKeepAlive(on = false, delay = 0): void {
-    if (!this.#gone) engine.setKeepAlive(this.#id, on ? 1 : 0, Math.floor(delay / 1000))
-  }
-
-  resetAndDestroy(): void {
-    if (this.#gone) return
-    engine.reset(this.#id)
-    // Before anybody else can: a goodbye would reach the peer before the reset.
-    engine.destroy(this.#id, 0)
-  }
-
-  ref(): void {
-    if (!this.#gone && !this.#keepsAlive) keepAlive(true)
-    this.#keepsAlive = true
-  }
-
-  unref(): void {
-    if (!this.#gone && this.#keepsAlive) keepAlive(false)
-    this.#keepsAlive = false
-  }
 }
 
 type EstablishedValue = number | [version: number, alpnProtocol: string, servername: string]

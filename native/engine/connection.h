@@ -83,6 +83,10 @@ class Connection final : public Resident,
  private:
   enum class Phase { kHandshake, kOpen, kBroken };
 
+  // How far the reader may fall behind before the socket is left alone, and when it is taken up again.
+  static constexpr size_t kHighWater = size_t{256} * 1024;
+  static constexpr size_t kLowWater = size_t{64} * 1024;
+
   void post(Worker::Task task);
   bool make_ssl();
   void prepare(SSL* ssl);

@@ -87,7 +87,11 @@ void Engine::close_connections(uint64_t listener) {
   if (const auto found = this->listener(listener)) found->cut = cut;
   for (const auto& worker : workers_) {
     Worker* const here = worker.get();
-    post(*here, [here, listener, cut] { here->close_residents_of(listener, cut); });
+    here->urgent++;
+    post(*here, [here, listener, cut] {
+      here->close_residents_of(listener, cut);
+      here->urgent--;
+    });
   }
 }
 

@@ -100,8 +100,10 @@ class Worker {
   // From the environment's thread: closes everything that lives here and ends the thread; stop() waits for that.
   void ask_to_stop();
   void stop();
-  // The thread is being ended: whoever waits for something else is to give up.
-  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+  // How many have something for this thread that cannot wait until a parked handshake has its answer.
+  std::atomic<int> urgent{0};
+  // Whoever waits for something else on this thread is to give up.
+  bool hurried() const { return stopping_ || urgent > 0; }
 
   // The rest is for the thread itself.
   Poller& poller() { return poller_; }

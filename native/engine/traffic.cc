@@ -1,0 +1,325 @@
+// What a connection does on its worker between its beginning and its end: handshake, records, and what goes out when.
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "engine/engine.h"
+
+namespace engine {
+
+namespace {
+
+// What a record holds at most: small writes are gathered up to this.
+constexpr size_t kRecord = size_t{16} * 1024;
+// How often a parked thread looks whether it is to end.
+constexpr auto kParkedSlice = std::chrono::milliseconds(50);
+
+}  // namespace
+
+// --- The work -------------------------------------------------------------------------------------------------------
+
+void Connection::work() {
+  if (closed_ || !ssl_ || phase_ == Phase::kBroken) return;
+  // Nothing may free this while it works.
+  const auto self = shared_from_this();
+  wants_write_ = false;
+  if (phase_ == Phase::kHandshake) shake_hands();
+  const bool flushed = !buffers_output_ || flush_output(false);
+  if (phase_ == Phase::kOpen) {
+    if (flushed && write_pending()) say_goodbye();
+    read_available();
+  }
+}
+
+int Connection::outcome(int result) {
+  if (result > 0) return SSL_ERROR_NONE;
+  errno_ = errno;
+  const int reason = SSL_get_error(ssl_.get(), result);
+  if (reason == SSL_ERROR_SSL || reason == SSL_ERROR_SYSCALL) {
+    while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
+  }
+  if (reason == SSL_ERROR_ZERO_RETURN && notes_unclean_end_ && BIO_eof(SSL_get_rbio(ssl_.get())) != 0) {
+    // The stream has ended and TLS had not: no reason to alert a peer that may still read, but no goodbye either.
+    SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) & ~SSL_RECEIVED_SHUTDOWN);
+  }
+  if (reason == SSL_ERROR_WANT_READ && has_received_) {
+    // All of it is read: from now on it is the socket.
+    has_received_ = false;
+    BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+    if (socket == nullptr) return SSL_ERROR_SYSCALL;
+    SSL_set0_rbio(ssl_.get(), socket);
+  }
+  return reason;
+}
+
+bool Connection::paused() const {
+  return phase_ == Phase::kHandshake && session::Connection::of(ssl_.get())->waiting();
+}
+
+void Connection::shake_hands() {
+  if (paused()) return;
+  const auto& state = session::Connection::of(ssl_.get());
+  int reason = SSL_ERROR_NONE;
+  bool received = false;
+  bool reused = false;
+  int version = 0;
+  {
+    std::unique_lock lock(mutex_);
+    step_ = &lock;
+    do {
+      received = has_received_;
+      errno = 0;
+      ERR_clear_error();
+      reason = outcome(SSL_do_handshake(ssl_.get()));
+    } while (reason == SSL_ERROR_WANT_READ && received && !has_received_);
+    // The context that SNI has switched to asks nobody again.
+    if (state->certificate && state->certificate->answered) state->certificate.reset();
+    if (reason == SSL_ERROR_NONE) {
+      version = SSL_version(ssl_.get());
+      reused = SSL_session_reused(ssl_.get()) == 1;
+      // Nothing will pause any more, so nothing needs a fibre.
+      const bool renegotiates =
+          version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
+      if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
+    }
+    // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
+    const bool makes_session = SSL_version(ssl_.get()) == TLS1_3_VERSION || SSL_session_reused(ssl_.get()) == 0;
+    if (reason == SSL_ERROR_WANT_READ && stores() && !buffers_output_ && makes_session) buffer_output(ssl_.get());
+    step_ = nullptr;
+  }
+  // Answered already, perhaps by nobody: the deadline is for what is still awaited.
+  lookup_deadline_.clear();
+  switch (reason) {
+    case SSL_ERROR_NONE:
+      phase_ = Phase::kOpen;
+      handshake_deadline_.clear();
+      tell_established(reused ? -version : version);
+      return;
+    case SSL_ERROR_WANT_READ:
+      return;
+    case SSL_ERROR_WANT_WRITE:
+      wants_write_ = true;
+      return;
+    case SSL_ERROR_WANT_ASYNC:
+      lookup_deadline_.set(profile_->settings.lookup_timeout);
+      return;
+    case SSL_ERROR_WANT_X509_LOOKUP:
+      return;
+    case SSL_ERROR_ZERO_RETURN:
+      end();
+      return;
+    case SSL_ERROR_SYSCALL:
+      if (errors_.empty() && errno_ != 0) {
+        lose(Told::kReadFailed, errno_);
+        return;
+      }
+      if (errors_.empty()) {
+        end();
+        return;
+      }
+      fail();
+      return;
+    default:
+      if (!errors_.empty() && ossl::compat::is_unexpected_eof(errors_.front().code)) {
+        errors_.clear();
+        end();
+        return;
+      }
+      fail();
+  }
+}
+
+// Too late: a miss. Whatever the answer will be, nobody hears it.
+void Connection::lookup_late() {
+  const auto& lookup = session::Connection::of(ssl_.get())->lookup;
+  if (phase_ != Phase::kHandshake || !lookup || lookup->answered) return;
+  tell_late_lookup(*lookup);
+  lookup->answered = true;
+  work();
+}
+
+// The store is slow, or JavaScript busy with something else: clients are not to wait for that.
+void Connection::hold_late() {
+  released_ = negotiated_;
+  work();
+}
+
+void Connection::handshake_late() {
+  if (phase_ != Phase::kHandshake) return;
+  phase_ = Phase::kBroken;
+  tell_failure(true);
+}
+
+void Connection::park(session::Question& question) noexcept {
+  using Clock = std::chrono::steady_clock;
+  parked_ = &question;
+  const uint64_t timeout = profile_->settings.lookup_timeout;
+  const auto late = timeout > 0 ? Clock::now() + std::chrono::milliseconds(timeout) : Clock::time_point::max();
+  // Nothing else of this thread will wake JavaScript up for the question.
+  worker_.mailbox().flush();
+  while (!question.answered && !worker_.hurried() && Clock::now() < handshake_until_) {
+    if (Clock::now() >= late) {
+      tell_late_lookup(static_cast<session::Lookup&>(question));
+      break;
+    }
+    unparked_.wait_for(*step_, kParkedSlice);
+  }
+  question.answered = true;
+  parked_ = nullptr;
+}
+
+void Connection::negotiated() noexcept { negotiated_++; }
+
+// True when all is written.
+bool Connection::write_pending() {
+  while (!writes_.empty()) {
+    const auto& chunks = writes_.front();
+    while (chunk_ < chunks.size()) {
+      const Chunk& chunk = chunks[chunk_];
+      const size_t left = chunk.size - offset_;
+      size_t written = 0;
+      if (left == 0) {
+        chunk_++;
+        offset_ = 0;
+        continue;
+      }
+      if (left >= kRecord || chunk_ + 1 == chunks.size()) {
+        if (!write_some(chunk.data + offset_, std::min(left, kRecord), written)) return false;
+      } else {
+        // Several small ones go into one record.
+        auto& record = worker_.scratch();
+        size_t size = 0;
+        for (size_t i = chunk_, from = offset_; i < chunks.size() && size < kRecord; i++, from = 0) {
+          const size_t part = std::min(chunks[i].size - from, kRecord - size);
+          std::memcpy(record.data() + size, chunks[i].data + from, part);
+          size += part;
+        }
+        if (!write_some(record.data(), size, written)) return false;
+      }
+      for (; written > 0 && chunk_ < chunks.size();) {
+        const size_t part = std::min(written, chunks[chunk_].size - offset_);
+        written -= part;
+        offset_ += part;
+        if (offset_ == chunks[chunk_].size) {
+          chunk_++;
+          offset_ = 0;
+        }
+      }
+    }
+    writes_.pop_front();
+    chunk_ = offset_ = 0;
+    tell(Told::kWritten);
+  }
+  return true;
+}
+
+bool Connection::write_some(const unsigned char* data, size_t size, size_t& written) {
+  int reason = SSL_ERROR_NONE;
+  {
+    std::unique_lock lock(mutex_);
+    step_ = &lock;
+    errno = 0;
+    ERR_clear_error();
+    reason = outcome(SSL_write_ex(ssl_.get(), data, size, &written));
+    step_ = nullptr;
+  }
+  if (reason == SSL_ERROR_NONE) return true;
+  if (reason == SSL_ERROR_WANT_WRITE) {
+    wants_write_ = true;
+  } else if (reason == SSL_ERROR_SYSCALL && errors_.empty()) {
+    lose(Told::kWriteFailed, errno_ != 0 ? errno_ : EPIPE);
+  } else if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_ASYNC) {
+    fail();
+  }
+  return false;
+}
+
+void Connection::read_available() {
+  while (phase_ == Phase::kOpen && !ended_) {
+    if (unconsumed_.load() >= kHighWater) {
+      stalled_ = true;
+      // Consumed in the meantime, which nobody will tell any more.
+      if (unconsumed_.load() > kLowWater || !stalled_.exchange(false)) return;
+    }
+    auto& buffer = worker_.scratch();
+    size_t size = 0;
+    int reason = SSL_ERROR_NONE;
+    bool received = false;
+    {
+      std::unique_lock lock(mutex_);
+      step_ = &lock;
+      while (reason == SSL_ERROR_NONE && buffer.size() - size >= kRecord) {
+        size_t part = 0;
+        received = has_received_;
+        errno = 0;
+        ERR_clear_error();
+        reason = outcome(SSL_read_ex(ssl_.get(), buffer.data() + size, buffer.size() - size, &part));
+        // On a fibre, a call that fails leaves the count of an earlier one.
+        if (reason == SSL_ERROR_NONE) size += part;
+      }
+      step_ = nullptr;
+    }
+    if (size > 0) tell_data(size);
+    switch (reason) {
+      case SSL_ERROR_NONE:
+        continue;
+      case SSL_ERROR_WANT_READ:
+        if (received && !has_received_) continue;
+        return;
+      case SSL_ERROR_WANT_ASYNC:
+        return;
+      case SSL_ERROR_WANT_WRITE:
+        wants_write_ = true;
+        return;
+      case SSL_ERROR_ZERO_RETURN:
+        end();
+        return;
+      default:
+        if (errors_.empty() && errno_ != 0) {
+          lose(Told::kReadFailed, errno_);
+          return;
+        }
+        // The stream just stopped: for the reader that is an end, for OpenSSL the session is not to be resumed.
+        if (errors_.empty() || ossl::compat::is_unexpected_eof(errors_.front().code)) {
+          errors_.clear();
+          end();
+          return;
+        }
+        fail();
+    }
+  }
+}
+
+// Sends what the handshake has left in memory. True when nothing is left and nothing more will come that way.
+bool Connection::flush_output(bool whatever_is_held) {
+  if (released_ < negotiated_ && !whatever_is_held) return false;
+  const std::lock_guard lock(mutex_);
+  BIO* const memory = SSL_get_wbio(ssl_.get());
+  std::array<char, kRecord> part{};
+  for (;;) {
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory, &data);
+    if (size <= 0) break;
+    const ssize_t sent = send(fd_.get(), data, static_cast<size_t>(size), MSG_NOSIGNAL);
+    if (sent < 0) {
+      wants_write_ = errno == EAGAIN || errno == EINTR;
+      // Any other failure, reading will find too.
+      return false;
+    }
+    for (ssize_t left = sent; left > 0;) {
+      left -= BIO_read(memory, part.data(), static_cast<int>(std::min<ssize_t>(left, part.size())));
+    }
+  }
+  if (phase_ != Phase::kOpen) return true;
+  BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+  if (socket == nullptr) return false;
+  SSL_set0_wbio(ssl_.get(), socket);
+  buffers_output_ = false;
+  return true;
+}
+
+}  // namespace engine
