@@ -179,23 +179,26 @@ describe('undici', () => {
           })
         }
 
-        it('resumes sessions on its later connections', async () => {
-          const h1 = http.createServer((request, response) => {
-            const socket = request.socket as unknown as TLSSocket
-            response.setHeader('connection', 'close')
-            response.end(String(socket.isSessionReused()))
+        // With its own TLS it is chance whether undici proposes a session: its cache holds them weakly, and goes with their pool.
+        if (name === 'connections of ours') {
+          it('resumes sessions on its later connections', async () => {
+            const h1 = http.createServer((request, response) => {
+              const socket = request.socket as unknown as TLSSocket
+              // The server says goodbye first: a client that just left would take its session with it.
+              response.once('finish', () => setTimeout(() => socket.end(), 10))
+              response.end(String(socket.isSessionReused()))
+            })
+            const site = await inFront(h1, { sessionStore: new MemorySessionStore() })
+            const agent = keep(new Agent({ connect: connector(site, [])(false), pipelining: 1 }))
+            const answers: string[] = []
+            for (let count = 0; count < 5; count++) {
+              const { body: answer } = await agent.request({ origin: site.url, path: '/', method: 'GET' })
+              answers.push(await answer.text())
+              await until(() => site.sockets.at(-1)?.destroyed === true)
+            }
+            assert.deepEqual(answers, ['false', 'true', 'true', 'true', 'true'])
           })
-          const site = await inFront(h1, { sessionStore: new MemorySessionStore() })
-          const agent = keep(new Agent({ connect: connector(site, [])(false), pipelining: 1 }))
-          const answers: string[] = []
-          // Its own cache of sessions is free to forget.
-          for (let count = 0; count < 5; count++) {
-            const { body: answer } = await agent.request({ origin: site.url, path: '/', method: 'GET' })
-            answers.push(await answer.text())
-          }
-          assert.equal(answers[0], 'false')
-          assert.ok(answers.includes('true'), answers.join())
-        })
+        }
 
         it('talks over WebSockets', async () => {
           const web = http.createServer()
