@@ -42,9 +42,13 @@ int Connection::outcome(int result) {
   if (reason == SSL_ERROR_SSL || reason == SSL_ERROR_SYSCALL) {
     while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
   }
-  if (reason == SSL_ERROR_ZERO_RETURN && notes_unclean_end_ && BIO_eof(SSL_get_rbio(ssl_.get())) != 0) {
+  if (reason == SSL_ERROR_ZERO_RETURN && BIO_eof(SSL_get_rbio(ssl_.get())) != 0) {
     // The stream has ended and TLS had not: no reason to alert a peer that may still read, but no goodbye either.
-    SSL_set_shutdown(ssl_.get(), SSL_get_shutdown(ssl_.get()) & ~SSL_RECEIVED_SHUTDOWN);
+    // OpenSSL has also forgotten that ours was sent, if it was, which keeps the session.
+    int state = SSL_get_shutdown(ssl_.get());
+    if (notes_unclean_end_) state &= ~SSL_RECEIVED_SHUTDOWN;
+    if (finished_) state |= SSL_SENT_SHUTDOWN;
+    SSL_set_shutdown(ssl_.get(), state);
   }
   if (reason == SSL_ERROR_WANT_READ && has_received_) {
     // All of it is read: from now on it is the socket.
