@@ -12,7 +12,10 @@ const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => to
 const owning = (owned: Readonly<Record<string, number>>) => sum(Object.values(owned))
 
 function median(numbers: number[]): number {
-  return [...numbers].sort((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? Number.NaN
+  const sorted = [...numbers].sort((a, b) => a - b)
+  const at = (place: number): number => sorted[place] ?? Number.NaN
+  const middle = Math.floor(numbers.length / 2)
+  return numbers.length % 2 === 1 ? at(middle) : (at(middle - 1) + at(middle)) / 2
 }
 
 describe('Ten thousand handshakes, full and resumed', function () {
@@ -42,11 +45,14 @@ describe('Ten thousand handshakes, full and resumed', function () {
     assert.equal(owning(result.samples.at(-1)?.leaks.collected ?? {}), 0)
   })
 
-  /** By how much a quantity grew in each part: in most of them, and in the second half of all. */
+  /** By how much a quantity grew in each part: the median of the slopes between any two samples, and the second half of all. */
   function growth(quantity: (sample: Sample) => number): { usual: number; late: number } {
     const values = result.samples.map(quantity)
+    const slopes = values.flatMap((value, place) =>
+      values.slice(0, place).map((earlier, before) => (value - earlier) / (place - before)),
+    )
     const steps = values.slice(1).map((value, index) => value - (values[index] ?? 0))
-    return { usual: median(steps), late: sum(steps.slice(steps.length / 2)) }
+    return { usual: median(slopes), late: sum(steps.slice(steps.length / 2)) }
   }
 
   it('take no more resident memory in the end than in the middle', () => {
