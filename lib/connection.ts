@@ -54,6 +54,9 @@ export interface Endpoint {
   unref?(): unknown
 }
 
+/** Whether what was written is sent before a connection ends, and a goodbye after it. */
+export type Ending = 'now' | 'written' | 'goodbye'
+
 /** One TLS connection: an SSL, and what moves its bytes. */
 export interface Connection {
   /** The handle, for getters; null once the connection is gone. */
@@ -65,15 +68,12 @@ export interface Connection {
   start(): void
   /** The reader has room again. */
   read(): void
-  /** Sends `chunks` in order, after the handshake if need be. `done` is called when the transport has taken the last byte. One write at a time. */
+  /** Sends `chunks` in order, after the handshake if need be. `done` is called when the bytes are on their way and may change. One write at a time. */
   write(chunks: readonly Uint8Array[], done: (error?: Error | null) => void): void
   /** Says goodbye and ends the sending direction. */
   end(done: (error?: Error | null) => void): void
-  /**
-   * Ends it all and frees the SSL; not from within an event's libssl call, but right after it. `politely` says goodbye if everything that was written
-   * has been sent. `done` is called when the transport is closed.
-   */
-  destroy(politely: boolean, done: () => void): void
+  /** Ends it all and frees the SSL; not from within an event's libssl call, but right after it. `done` is called when the transport is closed. */
+  destroy(ending: Ending, done: () => void): void
   /** Keeps what TLS has to send back until the returned function is called. */
   hold(): () => void
 }

@@ -3,7 +3,7 @@
 
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
-import type { Connection, ConnectionEvents, Endpoint } from './connection.js'
+import type { Connection, ConnectionEvents, Ending, Endpoint } from './connection.js'
 import { codedError, opensslError } from './errors.js'
 import * as libssl from './libssl.js'
 
@@ -141,10 +141,10 @@ export class InlineConnection implements Connection {
     }
   }
 
-  destroy(politely: boolean, done: () => void): void {
+  destroy(ending: Ending, done: () => void): void {
     this.#destroyed = true
     this.#endTimer()
-    this.#atClose = { politely, done }
+    this.#atClose = { politely: ending === 'goodbye', done }
     if (!this.#running) this.#close()
     const write = this.#writeDone
     this.#writeDone = null

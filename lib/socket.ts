@@ -504,9 +504,10 @@ export class TLSSocket extends EndpointStream {
     if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
     // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
     // are about to use again.
-    const politely = this.#isServer && !this.secureConnecting && error === null
+    const politely = this.#isServer && !this.secureConnecting
+    const ending = error !== null ? 'now' : politely ? 'goodbye' : 'written'
     const shown = this.secureConnecting && this.#owner.handshakeFailed !== undefined ? null : error
-    this.#connection.destroy(politely, () => {
+    this.#connection.destroy(ending, () => {
       if (this.#ownsContext) this.#context.free()
       this.#owner.closed?.(this)
       process.nextTick(() => this.emit('close', error !== null))

@@ -3,12 +3,12 @@
 
 import { Socket } from 'node:net'
 import { getSystemErrorName } from 'node:util'
-import type { Connection, ConnectionEvents, Endpoint, Handshake } from '../connection.js'
+import type { Connection, ConnectionEvents, Ending, Endpoint, Handshake } from '../connection.js'
 import { codedError, opensslError } from '../errors.js'
 import * as libssl from '../libssl.js'
 import { addConnection, type ConnectionReceiver, keepAlive, wake } from './dispatch.js'
 import { EngineEndpoint } from './endpoint.js'
-import { type EngineSettings, engine, Told } from './functions.js'
+import { type EngineSettings, endings, engine, Told } from './functions.js'
 
 /** How much may have been consumed before the engine is told. */
 const consumedStep = 32 * 1024
@@ -160,7 +160,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     // What is left is a shell that closes when this does, or closes this.
     handle.close()
     ;(socket as unknown as { _handle: null })._handle = null
-    if (this.#writing !== null) engine.write(id, this.#writing.chunks)
+    if (this.#writing !== null) engine.write(id, this.#writing.chunks, 0)
     if (this.#ending !== null) engine.finish(id)
   }
 
@@ -178,16 +178,20 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   }
 
   write(chunks: readonly Uint8Array[], done: Done): void {
-    this.#writing = { chunks, done }
-    if (this.#id !== 0) engine.write(this.#id, chunks)
+    if (this.#id !== 0 && engine.write(this.#id, chunks, this.#established ? 1 : 0) === 1) {
+      this.#events.active()
+      done()
+    } else {
+      this.#writing = { chunks, done }
+    }
   }
 
   end(done: Done): void {
     this.#ending = done
     if (this.#id === 0) return
-    engine.finish(this.#id)
-    // Everything is sent but the goodbye, which nobody waits for.
-    if (this.#writing === null && this.#established) this.#ended()
+    const sent = engine.finish(this.#id) === 1
+    // Nobody waits for the goodbye.
+    if (sent && this.#established) this.#ended()
   }
 
   hold(): () => void {
@@ -200,7 +204,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     }
   }
 
-  destroy(politely: boolean, done: () => void): void {
+  destroy(ending: Ending, done: () => void): void {
     this.#destroyed = true
     this.#pending = []
     this.#endpoint?.leave()
@@ -216,7 +220,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
         if (socket === null || socket.closed) done()
         else socket.once('close', done).destroy()
       }
-      engine.destroy(this.#id, politely ? 1 : 0)
+      engine.destroy(this.#id, endings[ending])
     }
     this.#ssl = null
     writing?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))

@@ -2,7 +2,7 @@
 
 import type { Endpoint } from '../connection.js'
 import { keepAlive } from './dispatch.js'
-import { type EngineAddress, engine } from './functions.js'
+import { type EngineAddress, endings, engine } from './functions.js'
 
 /** The network below a connection of the engine. What was asked once can still be asked when it is gone. */
 export class EngineEndpoint implements Endpoint {
@@ -80,7 +80,7 @@ export class EngineEndpoint implements Endpoint {
     if (this.#gone) return
     engine.reset(this.#id)
     // Before anybody else can: a goodbye would reach the peer before the reset.
-    engine.destroy(this.#id, 0)
+    engine.destroy(this.#id, endings.now)
   }
 
   ref(): void {

@@ -28,6 +28,9 @@ export const Told = {
   keep: 19,
 } as const
 
+/** How a connection is ended; the numbers are the addon's (native/engine/connection.h). */
+export const endings = { now: 0, written: 1, goodbye: 2 } as const
+
 /**
  * Told of everything that happens, in order, on the JavaScript thread. `connection` is 0 where it is about a listener; `source` is the profile of the
  * connection, or the listener.
@@ -84,11 +87,13 @@ interface EngineFunctions {
   forgetListener(listener: number): void
   adopt(ssl: SSL, fd: number, received: Uint8Array, settings: EngineSettings): number
   answer(connection: number, id: Uint8Array, der: Uint8Array | null): number
-  write(connection: number, chunks: readonly Uint8Array[]): void
+  /** 1 when nobody needs to wait for `Told.written`; only then the bytes may change. `ahead` allows that, after the handshake. */
+  write(connection: number, chunks: readonly Uint8Array[], ahead: number): number
   consumed(connection: number, bytes: number): void
   hold(connection: number, on: number): void
-  finish(connection: number): void
-  destroy(connection: number, politely: number): void
+  /** 1 when everything is sent but the goodbye. */
+  finish(connection: number): number
+  destroy(connection: number, ending: number): void
   reset(connection: number): void
   ssl(connection: number): SSL | null
   owner(ssl: SSL): [connection: number, profile: number] | null

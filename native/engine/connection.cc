@@ -17,6 +17,9 @@ namespace engine {
 
 namespace {
 
+// Milliseconds for which a connection that JavaScript has ended sends what was written before.
+constexpr uint64_t kSending = 10'000;
+
 using BioPointer = std::unique_ptr<BIO, ossl::Deleter<BIO_free>>;
 
 BioPointer memory_bio() {
@@ -35,7 +38,8 @@ Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_
       profile_(std::move(profile)),
       handshake_deadline_(worker, *this),
       hold_deadline_(worker, *this),
-      lookup_deadline_(worker, *this) {}
+      lookup_deadline_(worker, *this),
+      sending_deadline_(worker, *this) {}
 
 // --- From the environment's thread ----------------------------------------------------------------------------------
 
@@ -61,28 +65,44 @@ void Connection::post(Worker::Task task) {
   if (!engine_.gone(id)) engine_.post(worker_, std::move(task));
 }
 
-void Connection::write(std::vector<Chunk> chunks) {
-  post([self = shared_from_this(), chunks = std::move(chunks)]() mutable {
+bool Connection::write(std::vector<Chunk> chunks, bool ahead) {
+  size_t size = 0;
+  for (const Chunk& chunk : chunks) size += chunk.size;
+  Write write{std::move(chunks), nullptr};
+  const size_t unsent = unsent_.fetch_add(size) + size;
+  if (ahead && size <= Blocks::kSize) {
+    const bool small = size <= kSmall;
+    write.copy = small ? std::make_shared_for_overwrite<unsigned char[]>(size) : engine_.blocks().take();
+    unsigned char* end = write.copy.get();
+    for (const Chunk& chunk : write.chunks) end = std::copy_n(chunk.data, chunk.size, end);
+    write.chunks.assign(1, {write.copy.get(), size});
+    write.awaited = unsent > kAhead;
+  }
+  const bool done = !write.awaited;
+  post([self = shared_from_this(), write = std::move(write)]() mutable {
     if (self->closed_) return;
-    self->writes_.push_back(std::move(chunks));
+    self->writes_.push_back(std::move(write));
     self->work();
   });
+  return done;
 }
 
-void Connection::finish() {
+bool Connection::finish() {
+  const bool sent = unsent_ == 0;
   post([self = shared_from_this()] {
     self->finish_wanted_ = true;
     self->work();
   });
+  return sent;
 }
 
-void Connection::destroy(bool politely) {
+void Connection::destroy(Ending ending) {
   {
     const std::lock_guard lock(mutex_);
     if (parked_ != nullptr) parked_->answered = true;
   }
   unparked_.notify_all();
-  post([self = shared_from_this(), politely] { self->close(politely); });
+  post([self = shared_from_this(), ending] { self->close(ending); });
 }
 
 void Connection::consumed(size_t bytes) {
@@ -213,6 +233,8 @@ void Connection::prepare(SSL* ssl) {
   const auto& state = session::Connection::of(ssl);
   const bool looks_up = profile_->settings.stores || state->context->has(session::Slot::kGet);
   if (engine_.async() && looks_up) SSL_set_mode(ssl, SSL_MODE_ASYNC);
+  // One system call for a record, or for several, instead of two for each.
+  SSL_set_read_ahead(ssl, 1);
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
@@ -295,16 +317,30 @@ void Connection::lose(Told how, int error) {
   tell(how, error);
 }
 
-void Connection::close(bool politely) {
+// The peer takes nothing any more.
+void Connection::sending_late() { close(Ending::kAtOnce); }
+
+void Connection::close(Ending ending) {
   if (closed_) return;
+  // JavaScript has given up what it was not told of, and no goodbye is to hide that.
+  if (!writes_.empty() && writes_.back().awaited) {
+    writes_.pop_back();
+    ending = writes_.empty() ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
+  }
+  if (ending != Ending::kAtOnce && phase_ == Phase::kOpen && !writes_.empty()) {
+    closing_ = ending;
+    sending_deadline_.set(kSending);
+    return;
+  }
   closed_ = true;
   const auto self = shared_from_this();
+  sending_deadline_.clear();
   handshake_deadline_.clear();
   lookup_deadline_.clear();
   hold_deadline_.clear();
   worker_.poller().forget(this);
   if (ssl_) {
-    if (politely && phase_ == Phase::kOpen && writes_.empty() && !finished_ && !buffers_output_) shut_down_tls();
+    if (ending == Ending::kGoodbye && phase_ == Phase::kOpen && !finished_ && !buffers_output_) shut_down_tls();
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
@@ -335,7 +371,9 @@ void Connection::on_readiness(uint32_t events) {
     if ((events & kGone) != 0) leave_paused();
     return;
   }
-  if ((events & (EPOLLIN | kGone)) != 0 || wants_write_) work();
+  const bool readable = (events & (EPOLLIN | kGone)) != 0;
+  if (readable) readable_ = true;
+  if (readable || wants_write_) work();
 }
 
 void Connection::leave_paused() {

@@ -17,11 +17,27 @@ namespace engine {
 
 class Engine;
 
-// Bytes that JavaScript wants to send: a Buffer's, which the JavaScript side keeps until it is told that they are
-// written.
 struct Chunk {
   const unsigned char* data;
   size_t size;
+};
+
+// Bytes that JavaScript wants to send: a copy, or Buffers, which the JavaScript side keeps until it is told that they
+// are written.
+struct Write {
+  std::vector<Chunk> chunks;
+  Block copy;
+  // JavaScript is to be told of it.
+  bool awaited = true;
+};
+
+// How a connection is ended.
+enum class Ending {
+  kAtOnce,
+  // After what was written, as far as JavaScript has been told that it is.
+  kWritten,
+  // The same, and with a goodbye.
+  kGoodbye,
 };
 
 class Connection final : public Resident,
@@ -40,11 +56,12 @@ class Connection final : public Resident,
 
   // Makes this the home of an SSL that JavaScript has made, and of its socket, from which `received` came already.
   void move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const binding::Bytes& received);
-  void write(std::vector<Chunk> chunks);
-  // Says goodbye after what is written, and ends the sending direction.
-  void finish();
-  // Ends it all, with a goodbye if that is wanted and everything that was written is sent.
-  void destroy(bool politely);
+  // True when JavaScript need not wait: the bytes are copied, and not too many. Else it is told when they are written,
+  // or copied and few enough. Not `ahead` of the handshake's end.
+  bool write(std::vector<Chunk> chunks, bool ahead);
+  // Says goodbye after what is written, and ends the sending direction. True when everything is sent but that.
+  bool finish();
+  void destroy(Ending ending);
   // JavaScript has consumed so many of the bytes that it was told of.
   void consumed(size_t bytes);
   // Keeps what TLS sends back until there were as many calls with false as with true. Where the profile holds sessions.
@@ -71,7 +88,7 @@ class Connection final : public Resident,
   void accept(Descriptor fd);
   // Begins with what move_in() has brought; an accepted connection when the client sends something.
   void begin();
-  void close() override { close(false); }
+  void close() override { close(Ending::kAtOnce); }
   void on_readiness(uint32_t events) override;
   bool came_from(uint64_t listener, uint64_t cut) const override { return profile_->listener == listener && id < cut; }
   void park(session::Question& question) noexcept override;
@@ -86,6 +103,10 @@ class Connection final : public Resident,
   // How far the reader may fall behind before the socket is left alone, and when it is taken up again.
   static constexpr size_t kHighWater = size_t{256} * 1024;
   static constexpr size_t kLowWater = size_t{64} * 1024;
+  // How far writing may be ahead of sending. Writes that are larger than a block are sent from where they are.
+  static constexpr size_t kAhead = size_t{512} * 1024;
+  // What is copied into memory of its own size, and not into a block.
+  static constexpr size_t kSmall = size_t{8} * 1024;
 
   void post(Worker::Task task);
   bool make_ssl();
@@ -95,17 +116,21 @@ class Connection final : public Resident,
   void work();
   void shake_hands();
   bool write_pending();
+  void tell_room();
   bool write_some(const unsigned char* data, size_t size, size_t& written);
   void read_available();
   bool flush_output(bool whatever_is_held);
   void say_goodbye();
   void shut_down_tls();
-  void close(bool politely);
+  void close(Ending ending);
   // What a call that returned `result` asks for, with its errors when it has failed. The mutex is held.
   int outcome(int result);
   void lookup_late();
   void handshake_late();
   void hold_late();
+  void sending_late();
+  // Nothing more will come or go: the peer's end, or what a call has failed with.
+  void conclude(int reason);
   void end();
   void fail();
   void lose(Told how, int error);
@@ -117,6 +142,7 @@ class Connection final : public Resident,
   void tell_failure(bool late);
   void tell_established(int64_t version);
   void tell_late_lookup(const session::Lookup& lookup);
+  // What is in the worker's scratch.
   void tell_data(size_t size);
 
   Engine& engine_;
@@ -127,8 +153,12 @@ class Connection final : public Resident,
   ossl::SslPointer ssl_;
   Descriptor fd_;
   bool wants_write_ = false;
+  // Something may have come that is not read yet.
+  bool readable_ = true;
   Phase phase_ = Phase::kHandshake;
   bool closed_ = false;
+  // Closes when everything is sent.
+  std::optional<Ending> closing_;
   // The peer has ended, cleanly or not.
   bool ended_ = false;
   // An end without a goodbye is to be told from one with it.
@@ -140,6 +170,7 @@ class Connection final : public Resident,
   Deadline<Connection, &Connection::handshake_late> handshake_deadline_;
   Deadline<Connection, &Connection::hold_late> hold_deadline_;
   Deadline<Connection, &Connection::lookup_late> lookup_deadline_;
+  Deadline<Connection, &Connection::sending_late> sending_deadline_;
 
   // What the socket had already given when the connection moved in is read from a BIO of its own first.
   bool has_received_ = false;
@@ -151,9 +182,11 @@ class Connection final : public Resident,
   size_t released_ = 0;
 
   // Writes by JavaScript, each with what of it is still to be sent.
-  std::deque<std::vector<Chunk>> writes_;
+  std::deque<Write> writes_;
   size_t chunk_ = 0;
   size_t offset_ = 0;
+  // All of them, those that are on their way here included, in bytes.
+  std::atomic<size_t> unsent_{0};
 
   // Bytes told and not consumed; beyond a limit the socket is not read.
   std::atomic<size_t> unconsumed_{0};

@@ -27,7 +27,7 @@ Engine& Engine::of(binding::Environment& env) {
 
 void Engine::start(size_t threads) {
   while (workers_.size() < threads) {
-    workers_.push_back(std::make_unique<Worker>(env_.mailbox()));
+    workers_.push_back(std::make_unique<Worker>(env_.mailbox(), blocks_->take()));
     running_ = workers_.size();
   }
 }
@@ -155,7 +155,7 @@ void Engine::tell(binding::Environment& env, const std::shared_ptr<Connection>& 
   if (what != Told::kClosed) {
     if (from && connection->id < from->cut && !connections_.contains(connection->id)) {
       // JavaScript has not heard of it, and has closed all there were. It may have been on its way between workers.
-      connection->destroy(false);
+      connection->destroy(Ending::kAtOnce);
       return;
     }
     know(connection);

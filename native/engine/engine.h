@@ -59,6 +59,8 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   // --- From a worker's thread --------------------------------------------------------------------------------------
 
   void accepted(Descriptor fd, const std::shared_ptr<const Profile>& profile, Worker& here);
+  // For bytes on their way. From any thread.
+  Blocks& blocks() const { return *blocks_; }
   // Whether handshakes can be paused on fibres.
   bool async() const { return async_; }
 
@@ -69,6 +71,7 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
 
   session::AddonEnvironment& env_;
   const bool async_;
+  const std::shared_ptr<Blocks> blocks_ = std::make_shared<Blocks>();
   napi_ref handler_ = nullptr;
   std::atomic<uint64_t> next_id_{1};
   uint64_t gone_before_ = 0;

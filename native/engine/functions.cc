@@ -122,11 +122,12 @@ int64_t adopt(Environment& env, Ref<SSL> ssl, int fd, Bytes received, binding::O
   return static_cast<int64_t>(id);
 }
 
-// The bytes stay where they are until JavaScript is told that they are written; it keeps the Buffers.
-void write(Environment& env, uint64_t id, binding::Object array) {
+// Where it returns 0, the bytes stay where they are until JavaScript is told that they are written; it keeps the
+// Buffers.
+int write(Environment& env, uint64_t id, binding::Object array, int ahead) {
   napi_value chunks = array.value;
   const auto connection = Engine::of(env).connection(id);
-  if (!connection) return;
+  if (!connection) return 0;
   uint32_t count = 0;
   binding::check(napi_get_array_length(env.env(), chunks, &count));
   std::vector<Chunk> list;
@@ -137,7 +138,7 @@ void write(Environment& env, uint64_t id, binding::Object array) {
     const Bytes bytes = binding::FromJs<Bytes>::from(env, chunk, 1);
     list.push_back({bytes.data, bytes.size});
   }
-  connection->write(std::move(list));
+  return connection->write(std::move(list), ahead != 0) ? 1 : 0;
 }
 
 int answer(Environment& env, uint64_t id, Bytes session, std::optional<Bytes> der) {
@@ -154,12 +155,14 @@ void hold(Environment& env, uint64_t id, int on) {
   if (const auto connection = Engine::of(env).connection(id)) connection->hold(on != 0);
 }
 
-void finish(Environment& env, uint64_t id) {
-  if (const auto connection = Engine::of(env).connection(id)) connection->finish();
+int finish(Environment& env, uint64_t id) {
+  const auto connection = Engine::of(env).connection(id);
+  return connection && connection->finish() ? 1 : 0;
 }
 
-void destroy(Environment& env, uint64_t id, int politely) {
-  if (const auto connection = Engine::of(env).connection(id)) connection->destroy(politely != 0);
+void destroy(Environment& env, uint64_t id, int ending) {
+  if (ending < 0 || ending > static_cast<int>(Ending::kGoodbye)) binding::out_of_range(1, "0, 1 or 2");
+  if (const auto connection = Engine::of(env).connection(id)) connection->destroy(static_cast<Ending>(ending));
 }
 
 // What is closed from now on is reset: the peer gets an error instead of an end.

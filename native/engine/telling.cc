@@ -12,6 +12,9 @@ namespace {
 // rack, and too little to be felt.
 constexpr uint64_t kHold = 50;
 
+// So many bytes that have come keep their block; fewer are copied.
+constexpr size_t kOwnBlock = Blocks::kSize / 2;
+
 class ConnectionEvent : public session::Event {
  public:
   ConnectionEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what)
@@ -54,21 +57,32 @@ class BytesEvent final : public ConnectionEvent {
       : ConnectionEvent(engine, std::move(connection), what), bytes_(data, data + size) {}
 
  protected:
+  napi_value value(binding::Environment& env) override { return binding::to_js(env, bytes_); }
+
+ private:
+  const binding::Octets bytes_;
+};
+
+// Becomes a Buffer where it is.
+class BlockEvent final : public ConnectionEvent {
+ public:
+  BlockEvent(Engine& engine, std::shared_ptr<Connection> connection, Told what, Block block, size_t size)
+      : ConnectionEvent(engine, std::move(connection), what), block_(std::move(block)), size_(size) {}
+
+ protected:
   napi_value value(binding::Environment& env) override {
-    if (bytes_.size() < kExternal) return binding::to_js(env, bytes_);
     napi_value buffer = nullptr;
-    auto owner = std::make_unique<binding::Octets>(std::move(bytes_));
+    auto owner = std::make_unique<Block>(block_);
     binding::check(napi_create_external_buffer(
-        env.env(), owner->size(), owner->data(),
-        [](napi_env, void*, void* octets) { delete static_cast<binding::Octets*>(octets); }, owner.get(), &buffer));
+        env.env(), size_, owner->get(), [](napi_env, void*, void* block) { delete static_cast<Block*>(block); },
+        owner.get(), &buffer));
     static_cast<void>(owner.release());
     return buffer;
   }
 
  private:
-  // Below this a copy costs less than an object with a finalizer.
-  static constexpr size_t kExternal = size_t{8} * 1024;
-  binding::Octets bytes_;
+  const Block block_;
+  const size_t size_;
 };
 
 class EstablishedEvent final : public ConnectionEvent {
@@ -225,8 +239,14 @@ void Connection::keep(const SSL_SESSION* session) noexcept {
 
 void Connection::tell_data(size_t size) {
   unconsumed_ += size;
+  Block& scratch = worker_.scratch();
+  if (size < kOwnBlock) {
+    worker_.mailbox().push(std::make_unique<BytesEvent>(engine_, shared_from_this(), Told::kData, scratch.get(), size));
+    return;
+  }
+  Block block = std::exchange(scratch, engine_.blocks().take());
   worker_.mailbox().push(
-      std::make_unique<BytesEvent>(engine_, shared_from_this(), Told::kData, worker_.scratch().data(), size));
+      std::make_unique<BlockEvent>(engine_, shared_from_this(), Told::kData, std::move(block), size));
 }
 
 // Not an event: JavaScript is running, and hears of it at once.

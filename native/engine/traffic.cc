@@ -1,4 +1,6 @@
 // What a connection does on its worker between its beginning and its end: handshake, records, and what goes out when.
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
@@ -18,6 +20,23 @@ constexpr size_t kRecord = size_t{16} * 1024;
 // How often a parked thread looks whether it is to end.
 constexpr auto kParkedSlice = std::chrono::milliseconds(50);
 
+// While it lives, the kernel sends full packets only; what is left goes out at its end. For Unix sockets it does
+// nothing.
+class Cork {
+ public:
+  // -1 is no socket.
+  explicit Cork(int fd) : fd_(fd) { set(1); }
+  ~Cork() { set(0); }
+  Cork(const Cork&) = delete;
+  Cork& operator=(const Cork&) = delete;
+
+ private:
+  void set(int on) const {
+    if (fd_ >= 0) setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
+  }
+  const int fd_;
+};
+
 }  // namespace
 
 // --- The work -------------------------------------------------------------------------------------------------------
@@ -30,9 +49,15 @@ void Connection::work() {
   if (phase_ == Phase::kHandshake) shake_hands();
   const bool flushed = !buffers_output_ || flush_output(false);
   if (phase_ == Phase::kOpen) {
-    if (flushed && write_pending()) say_goodbye();
-    read_available();
+    const bool sent = flushed && write_pending();
+    if (sent) say_goodbye();
+    if (!closing_) {
+      read_available();
+      return;
+    }
+    if (sent) close(*closing_);
   }
+  if (closing_ && phase_ == Phase::kBroken) close(Ending::kAtOnce);
 }
 
 int Connection::outcome(int result) {
@@ -113,27 +138,22 @@ void Connection::shake_hands() {
       return;
     case SSL_ERROR_WANT_X509_LOOKUP:
       return;
-    case SSL_ERROR_ZERO_RETURN:
-      end();
-      return;
-    case SSL_ERROR_SYSCALL:
-      if (errors_.empty() && errno_ != 0) {
-        lose(Told::kReadFailed, errno_);
-        return;
-      }
-      if (errors_.empty()) {
-        end();
-        return;
-      }
-      fail();
-      return;
     default:
-      if (!errors_.empty() && ossl::compat::is_unexpected_eof(errors_.front().code)) {
-        errors_.clear();
-        end();
-        return;
-      }
-      fail();
+      conclude(reason);
+  }
+}
+
+void Connection::conclude(int reason) {
+  if (reason == SSL_ERROR_ZERO_RETURN) {
+    end();
+  } else if (errors_.empty() && errno_ != 0) {
+    lose(Told::kReadFailed, errno_);
+  } else if (errors_.empty() || ossl::compat::is_unexpected_eof(errors_.front().code)) {
+    // The stream just stopped: for the reader that is an end, for OpenSSL the session is not to be resumed.
+    errors_.clear();
+    end();
+  } else {
+    fail();
   }
 }
 
@@ -180,8 +200,11 @@ void Connection::negotiated() noexcept { negotiated_++; }
 
 // True when all is written.
 bool Connection::write_pending() {
+  if (writes_.empty()) return true;
+  // The records of a large write leave in as few packets as can be.
+  const Cork cork(unsent_ > kRecord ? fd_.get() : -1);
   while (!writes_.empty()) {
-    const auto& chunks = writes_.front();
+    const auto& [chunks, copy, awaited] = writes_.front();
     while (chunk_ < chunks.size()) {
       const Chunk& chunk = chunks[chunk_];
       const size_t left = chunk.size - offset_;
@@ -195,15 +218,16 @@ bool Connection::write_pending() {
         if (!write_some(chunk.data + offset_, std::min(left, kRecord), written)) return false;
       } else {
         // Several small ones go into one record.
-        auto& record = worker_.scratch();
+        unsigned char* const record = worker_.scratch().get();
         size_t size = 0;
         for (size_t i = chunk_, from = offset_; i < chunks.size() && size < kRecord; i++, from = 0) {
           const size_t part = std::min(chunks[i].size - from, kRecord - size);
-          std::memcpy(record.data() + size, chunks[i].data + from, part);
+          std::memcpy(record + size, chunks[i].data + from, part);
           size += part;
         }
-        if (!write_some(record.data(), size, written)) return false;
+        if (!write_some(record, size, written)) return false;
       }
+      unsent_ -= written;
       for (; written > 0 && chunk_ < chunks.size();) {
         const size_t part = std::min(written, chunks[chunk_].size - offset_);
         written -= part;
@@ -213,12 +237,21 @@ bool Connection::write_pending() {
           offset_ = 0;
         }
       }
+      tell_room();
     }
+    if (awaited) tell(Told::kWritten);
     writes_.pop_front();
     chunk_ = offset_ = 0;
-    tell(Told::kWritten);
   }
   return true;
+}
+
+// A copy need not be sent before JavaScript goes on.
+void Connection::tell_room() {
+  Write& last = writes_.back();
+  if (!last.awaited || !last.copy || unsent_ > kAhead / 2) return;
+  last.awaited = false;
+  tell(Told::kWritten);
 }
 
 bool Connection::write_some(const unsigned char* data, size_t size, size_t& written) {
@@ -243,25 +276,25 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
 }
 
 void Connection::read_available() {
-  while (phase_ == Phase::kOpen && !ended_) {
+  while (phase_ == Phase::kOpen && !ended_ && readable_) {
     if (unconsumed_.load() >= kHighWater) {
       stalled_ = true;
       // Consumed in the meantime, which nobody will tell any more.
       if (unconsumed_.load() > kLowWater || !stalled_.exchange(false)) return;
     }
-    auto& buffer = worker_.scratch();
+    unsigned char* const buffer = worker_.scratch().get();
     size_t size = 0;
     int reason = SSL_ERROR_NONE;
     bool received = false;
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
-      while (reason == SSL_ERROR_NONE && buffer.size() - size >= kRecord) {
+      while (reason == SSL_ERROR_NONE && Blocks::kSize - size >= kRecord) {
         size_t part = 0;
         received = has_received_;
         errno = 0;
         ERR_clear_error();
-        reason = outcome(SSL_read_ex(ssl_.get(), buffer.data() + size, buffer.size() - size, &part));
+        reason = outcome(SSL_read_ex(ssl_.get(), buffer + size, Blocks::kSize - size, &part));
         // On a fibre, a call that fails leaves the count of an earlier one.
         if (reason == SSL_ERROR_NONE) size += part;
       }
@@ -273,27 +306,16 @@ void Connection::read_available() {
         continue;
       case SSL_ERROR_WANT_READ:
         if (received && !has_received_) continue;
+        readable_ = false;
         return;
       case SSL_ERROR_WANT_ASYNC:
         return;
       case SSL_ERROR_WANT_WRITE:
         wants_write_ = true;
         return;
-      case SSL_ERROR_ZERO_RETURN:
-        end();
-        return;
       default:
-        if (errors_.empty() && errno_ != 0) {
-          lose(Told::kReadFailed, errno_);
-          return;
-        }
-        // The stream just stopped: for the reader that is an end, for OpenSSL the session is not to be resumed.
-        if (errors_.empty() || ossl::compat::is_unexpected_eof(errors_.front().code)) {
-          errors_.clear();
-          end();
-          return;
-        }
-        fail();
+        conclude(reason);
+        return;
     }
   }
 }

@@ -11,9 +11,6 @@ namespace engine {
 
 namespace {
 
-// Four records of plain text.
-constexpr size_t kScratchSize = size_t{64} * 1024;
-
 // Signals are for the thread that JavaScript runs on: those started meanwhile get none.
 class SignalsBlocked {
  public:
@@ -37,10 +34,10 @@ class SignalsBlocked {
 
 }  // namespace
 
-Worker::Worker(std::shared_ptr<session::Mailbox> mailbox)
+Worker::Worker(std::shared_ptr<session::Mailbox> mailbox, Block scratch)
     : mailbox_(std::move(mailbox)),
       loop_(static_cast<uv_loop_t*>(std::malloc(uv_loop_size()))),  // NOLINT(cppcoreguidelines-no-malloc)
-      scratch_(kScratchSize) {
+      scratch_(std::move(scratch)) {
   if (loop_ == nullptr) throw std::bad_alloc();
   const int error = uv_loop_init(loop_);
   if (error != 0) {

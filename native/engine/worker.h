@@ -15,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "engine/blocks.h"
 #include "engine/poller.h"
 #include "session/mailbox.h"
 
@@ -83,7 +84,7 @@ class Worker {
   using Task = std::function<void()>;
   using Alarms = std::multimap<uint64_t, Alarm*>;
 
-  explicit Worker(std::shared_ptr<session::Mailbox> mailbox);
+  Worker(std::shared_ptr<session::Mailbox> mailbox, Block scratch);
   // Stops, unless that was done.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -115,8 +116,8 @@ class Worker {
   // Calls the alarm in so many milliseconds, unless cancelled before. The alarm must cancel before it goes.
   Alarms::iterator set_alarm(uint64_t milliseconds, Alarm* alarm);
   void cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }
-  // For one step of one connection at a time: what it reads, before it is copied out in the right size.
-  std::vector<unsigned char>& scratch() { return scratch_; }
+  // For one step of one connection at a time. Who keeps it puts another in its place.
+  Block& scratch() { return scratch_; }
 
  private:
   void start();
@@ -140,7 +141,7 @@ class Worker {
   std::atomic<bool> stopping_{false};
   std::unordered_set<std::shared_ptr<Resident>> residents_;
   Alarms alarms_;
-  std::vector<unsigned char> scratch_;
+  Block scratch_;
   std::thread thread_;
 };
 

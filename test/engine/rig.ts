@@ -62,7 +62,7 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     this.on('data', (connection, value) => {
       const bytes = value as Buffer
       pending.set(connection, [...(pending.get(connection) ?? []), bytes])
-      engine.write(connection, [bytes])
+      engine.write(connection, [bytes], 0)
     })
     this.on('written', (connection) => {
       // Consumed once it is sent back: a client that does not read is not read from.
