@@ -103,7 +103,8 @@ Context::~Context() {
 void Context::set_callback(binding::Environment& env, binding::Handle& handle, Slot slot, napi_value function) {
   const auto index = static_cast<uint32_t>(slot);
   const bool wanted = function != nullptr;
-  if (wanted && !installed_.at(index)) {
+  // OpenSSL looks for a keylog callback before each line: one that comes late is a pointer where there was none.
+  if (wanted && !installed_.at(index) && slot != Slot::kKeylog) {
     env.require_exclusive(binding::TypeOf<SSL_CTX>::info(), handle.use());
   }
   napi_ref& reference = callbacks_.at(index);
@@ -130,7 +131,7 @@ void Context::reserve(SSL_CTX* ctx) {
   if (users > 0) return;
   // With a remove callback, servers put sessions of TLS 1.3 into an internal cache that else has none of them.
   const bool caches = (SSL_CTX_get_session_cache_mode(ctx) & SSL_SESS_CACHE_NO_INTERNAL_STORE) == 0;
-  for (const Slot slot : {Slot::kNew, Slot::kGet, Slot::kKeylog, Slot::kCert, Slot::kRemove}) {
+  for (const Slot slot : {Slot::kNew, Slot::kGet, Slot::kCert, Slot::kRemove}) {
     bool& installed = installed_.at(static_cast<size_t>(slot));
     if (installed || (slot == Slot::kRemove && caches)) continue;
     install(ctx, slot, true);

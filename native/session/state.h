@@ -40,8 +40,8 @@ class Context {
   napi_value callback(binding::Environment& env, Slot slot) const;
   // The JavaScript object of the context; a dead one when the context is gone.
   napi_value object(binding::Environment& env) const;
-  // Installs the trampolines whose presence alone changes nothing, so that their callbacks can come and go while other
-  // threads use the context.
+  // Installs the trampolines whose presence alone changes and costs nothing, so that their callbacks can come and go
+  // while other threads use the context.
   void reserve(SSL_CTX* ctx);
 
   // From any thread: whether JavaScript has a callback there.
