@@ -301,8 +301,13 @@ export class TLSSocket extends EndpointStream {
 
   #onEnded(): void {
     if (!this.#established) {
-      this.destroy(this.#disconnected())
-      return
+      const lost = (): unknown => this.destroy(this.#disconnected())
+      if (this.#isServer) {
+        lost()
+        return
+      }
+      // A client hears of the end before it hears of the error.
+      this.once('end', lost)
     }
     this.push(null)
     // With nothing left to read, 'end' comes even to a socket that nobody reads.
