@@ -145,7 +145,6 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
   _waiting = 0
   #trustsSystem: boolean
   #hasSessionIdContext = false
-  #alpn: Uint8Array | null = null
 
   /** Throws when a certificate, a key or a setting cannot be used. */
   constructor(options: SecureContextOptions = {}) {
@@ -332,14 +331,6 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     this.#trustsSystem = false
     // A system without a store is no error: its verifications fail, one by one and with a reason.
     libssl.SSL_CTX_set_default_verify_paths(this.handle)
-  }
-
-  /** @internal Sets what servers that use this context answer to ALPN; connections copy nothing, so it is the same for all of them. */
-  _selectAlpn(wire: Uint8Array): void {
-    if (this.#alpn !== null && Buffer.compare(this.#alpn, wire) === 0) return
-    if (libssl.SSL_CTX_set_alpn_select_protos(this.handle, wire) !== 0)
-      throw invalidValue('ALPNProtocols', 'is malformed')
-    this.#alpn = wire
   }
 
   /** @internal */

@@ -415,7 +415,6 @@ export class Server extends net.Server {
       if (resumes) context._want('getSession')
       if (this.#listens('keylog')) context._want('keylog')
       if (this.#chooser !== undefined) context._want('certificate')
-      if (this.#alpn !== undefined) context._selectAlpn(this.#alpn)
       if (this.requestCert) context._prepareToVerify()
       const required = this.rejectUnauthorized ? libssl.SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0
       const { noDelay, keepAlive, keepAliveInitialDelay } = this as unknown as NetServerOptions
@@ -432,6 +431,7 @@ export class Server extends net.Server {
         announce: this.#listens('connection', 1) ? 1 : 0,
         holdSessions: creates ? 1 : 0,
         stores: this.#sessions === null ? 0 : 1,
+        ...(this.#alpn?.length ? { alpnProtocols: this.#alpn } : {}),
       }
       const options = this.#socketOptions(context)
       const { highWaterMark } = this as unknown as NetServerOptions

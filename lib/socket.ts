@@ -211,7 +211,7 @@ export class TLSSocket extends EndpointStream {
       // A bad certificate is judged after the handshake, where the application can be told what is wrong with it.
       libssl.SSL_set_verify_continue(ssl, libssl.SSL_VERIFY_PEER | required)
     }
-    if (this.#alpn !== null) this.#context._selectAlpn(this.#alpn)
+    if (this.#alpn !== null && this.#alpn.length > 0) libssl.SSL_set_alpn_select_protos(ssl, this.#alpn)
   }
 
   #beClient(ssl: libssl.SSL, options: TLSSocketOptions): void {
@@ -579,7 +579,6 @@ export class TLSSocket extends EndpointStream {
         return false
       }
       if (!context) return true
-      if (this.#alpn !== null) context._selectAlpn(this.#alpn)
       return libssl.SSL_set_SSL_CTX(handle, context.handle) !== null
     })
   }

@@ -49,6 +49,8 @@ export interface EngineSettings {
   keepAlive?: number
   /** Seconds. */
   keepAliveDelay?: number
+  /** What an accepted connection selects from, instead of what its context says. */
+  alpnProtocols?: Uint8Array
   /** At most so many threads serve them. */
   threads?: number
   /** Whether to tell of a connection before its handshake. */

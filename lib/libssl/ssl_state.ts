@@ -195,6 +195,14 @@ export const SSL_set_tlsext_host_name = fn<(ssl: SSL, name: string) => number>('
 export const SSL_set_alpn_protos = fn<(ssl: SSL, protocols: Uint8Array) => number>('SSL_set_alpn_protos')
 
 /**
+ * Sets the application protocols that this server knows, whatever its context says: see {@link SSL_CTX_set_alpn_select_protos}; null leaves it
+ * to the context. Returns 0, or another number when the list is malformed. An addition of this package.
+ * @see SSL_CTX_set_alpn_select_cb(3)
+ */
+export const SSL_set_alpn_select_protos =
+  fn<(ssl: SSL, protocols: Uint8Array | null) => number>('SSL_set_alpn_select_protos')
+
+/**
  * Returns the application protocol agreed on, empty when there is none.
  * @see SSL_get0_alpn_selected(3)
  */

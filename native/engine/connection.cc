@@ -219,7 +219,7 @@ bool Connection::make_ssl() {
   if (!ssl_) return false;
   SSL* const ssl = ssl_.get();
   const ConnectionSettings& settings = profile_->settings;
-  session::Connection::attach(ssl, shared_from_this());
+  session::Connection::attach(ssl, shared_from_this())->alpn_protocols = settings.alpn_protocols;
   SSL_set_options(ssl, settings.ssl_options);
   if (settings.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings.verify_mode, ossl::verify_and_continue);
   SSL_set_accept_state(ssl);

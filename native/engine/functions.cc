@@ -62,6 +62,11 @@ ConnectionSettings settings_of(Environment& env, binding::Object object) {
   settings.threads = option<size_t>(env, options, "threads", kMaxThreads);
   settings.announce = option<int>(env, options, "announce") != 0;
   settings.stores = option<int>(env, options, "stores") != 0;
+  const auto protocols = option<std::optional<Bytes>>(env, options, "alpnProtocols");
+  if (protocols) {
+    settings.alpn_protocols =
+        std::make_shared<const std::vector<unsigned char>>(protocols->data, protocols->data + protocols->size);
+  }
   settings.hold_sessions = option<int>(env, options, "holdSessions") != 0;
   return settings;
 }

@@ -26,6 +26,8 @@ struct ConnectionSettings {
   bool announce = false;
   // What TLS sends after a new session waits until JavaScript has heard of it and let it go.
   bool hold_sessions = false;
+  // What is selected from, unless null.
+  session::AlpnProtocols alpn_protocols;
   // JavaScript keeps and finds sessions in DER form, where no callback does.
   bool stores = false;
 };

@@ -44,18 +44,34 @@ bool is_protocol_list(const binding::Bytes& wire) {
   return wire.size > 0 && at == wire.size;
 }
 
+AlpnProtocols protocols_of(const std::optional<binding::Bytes>& wire) {
+  if (!wire) return nullptr;
+  return std::make_shared<const std::vector<unsigned char>>(wire->data, wire->data + wire->size);
+}
+
 // Like SSL_CTX_set_alpn_protos(3), 0 is success.
 int set_alpn_select_protos(SSL_CTX* ctx, std::optional<binding::Bytes> wire) {
   if (wire && !is_protocol_list(*wire)) return 1;
-  if (wire) Context::of(ctx)->alpn_protocols.assign(wire->data, wire->data + wire->size);
-  SSL_CTX_set_alpn_select_cb(ctx, wire ? alpn_trampoline : nullptr, Context::slot(ctx));
+  Context::of(ctx)->set_alpn_protocols(ctx, protocols_of(wire));
+  return 0;
+}
+
+int set_own_alpn_select_protos(SSL* ssl, std::optional<binding::Bytes> wire) {
+  if (wire && !is_protocol_list(*wire)) return 1;
+  Connection::of(ssl)->alpn_protocols = protocols_of(wire);
+  SSL_CTX* const ctx = SSL_get_SSL_CTX(ssl);
+  Context::of(ctx)->select_alpn(ctx);
   return 0;
 }
 
 // The new context belongs to the connection from now on, as the first one did.
 binding::Borrowed<SSL_CTX> switch_context(Ref<SSL> ssl, SSL_CTX* ctx) {
   SSL_CTX* const result = SSL_set_SSL_CTX(ssl.pointer, ctx);
-  if (result != nullptr) Connection::of(ssl.pointer)->switched_to(ctx);
+  if (result != nullptr) {
+    const auto& connection = Connection::of(ssl.pointer);
+    connection->switched_to(ctx);
+    if (connection->alpn_protocols) Context::of(ctx)->select_alpn(ctx);
+  }
   return {result, ssl.handle};
 }
 
@@ -71,6 +87,7 @@ constexpr binding::Function kFunctions[] = {
     define<&get_callback<Slot::kGet>>("SSL_CTX_sess_get_get_cb"),
     define<&get_callback<Slot::kKeylog>>("SSL_CTX_get_keylog_callback"),
     define_setting<&set_alpn_select_protos>("SSL_CTX_set_alpn_select_protos"),
+    define<&set_own_alpn_select_protos>("SSL_set_alpn_select_protos"),
     define<&switch_context>("SSL_set_SSL_CTX"),
     // Tied to the context before OpenSSL links it into the context's list.
     define("SSL_CTX_add_session",

@@ -137,6 +137,17 @@ void Context::reserve(SSL_CTX* ctx) {
     install(ctx, slot, true);
     installed = true;
   }
+  select_alpn(ctx);
+}
+
+void Context::set_alpn_protocols(SSL_CTX* ctx, AlpnProtocols protocols) {
+  alpn_protocols_ = std::move(protocols);
+  if (alpn_protocols_) select_alpn(ctx);
+}
+
+void Context::select_alpn(SSL_CTX* ctx) {
+  if (std::exchange(selects_alpn_, true)) return;
+  SSL_CTX_set_alpn_select_cb(ctx, alpn_trampoline, slot(ctx));
 }
 
 napi_value Context::callback(binding::Environment& env, Slot slot) const {

@@ -13,6 +13,9 @@
 
 namespace session {
 
+// Application protocols in order of preference, in ALPN's wire format; null is no list.
+using AlpnProtocols = std::shared_ptr<const std::vector<unsigned char>>;
+
 enum class Slot : uint32_t { kNew, kRemove, kGet, kKeylog, kCert };
 inline constexpr size_t kSlots = 5;
 
@@ -51,11 +54,16 @@ class Context {
 
   const std::shared_ptr<Mailbox> mailbox;
   const uint64_t serial;
-  // What a server selects from, in order of preference, in ALPN's wire format.
-  std::vector<unsigned char> alpn_protocols;
+  // What servers select from, unless the connection has a list of its own. On the environment's thread.
+  void set_alpn_protocols(SSL_CTX* ctx, AlpnProtocols protocols);
+  // Makes servers select, which changes nothing where there is no list.
+  void select_alpn(SSL_CTX* ctx);
+  const AlpnProtocols& alpn_protocols() const { return alpn_protocols_; }
 
  private:
   const SSL_CTX* const address_;
+  AlpnProtocols alpn_protocols_;
+  bool selects_alpn_ = false;
   std::array<napi_ref, kSlots> callbacks_{};
   std::array<std::atomic<bool>, kSlots> wanted_{};
   std::array<bool, kSlots> installed_{};
@@ -184,6 +192,9 @@ class Connection {
 
   // The context whose session callbacks and cache this connection uses, whatever context SNI switches to.
   const std::shared_ptr<Context> context;
+
+  // What this server selects from, whatever its context says.
+  AlpnProtocols alpn_protocols;
 
   std::shared_ptr<Lookup> lookup;
   std::shared_ptr<CertQuestion> certificate;

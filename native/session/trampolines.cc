@@ -89,12 +89,14 @@ int cert_trampoline(SSL* ssl, void* context) noexcept {
   return accepted ? 1 : 0;
 }
 
-int alpn_trampoline(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
+int alpn_trampoline(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                     unsigned int offered_length, void* context) noexcept {
-  const auto& protocols = (*static_cast<const std::shared_ptr<Context>*>(context))->alpn_protocols;
+  const auto& own = Connection::of(ssl)->alpn_protocols;
+  const auto& protocols = own ? own : (*static_cast<const std::shared_ptr<Context>*>(context))->alpn_protocols();
+  if (!protocols) return SSL_TLSEXT_ERR_NOACK;
   unsigned char* selected = nullptr;
-  const int result = SSL_select_next_proto(&selected, out_length, protocols.data(),
-                                           static_cast<unsigned int>(protocols.size()), offered, offered_length);
+  const int result = SSL_select_next_proto(&selected, out_length, protocols->data(),
+                                           static_cast<unsigned int>(protocols->size()), offered, offered_length);
   if (result != OPENSSL_NPN_NEGOTIATED) return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = selected;
   return SSL_TLSEXT_ERR_OK;

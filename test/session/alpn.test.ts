@@ -9,6 +9,7 @@ import {
   SSL_get1_session,
   SSL_SESSION_get0_alpn_selected,
   SSL_set_alpn_protos,
+  SSL_set_alpn_select_protos,
   TLS1_3_VERSION,
 } from 'openssl-session/libssl'
 import { leaveNothingBehind } from '../support/accounts.js'
@@ -46,6 +47,21 @@ describe('SSL_CTX_set_alpn_select_protos', () => {
       assert.equal(agreed(wire('h2', 'http/1.1'), wire('http/1.1', 'h2')), 'h2')
       assert.equal(agreed(wire('http/1.1', 'h2'), wire('http/1.1', 'h2')), 'http/1.1')
       assert.equal(agreed(wire('h3', 'h2'), wire('http/1.1', 'h2')), 'h2')
+    })
+
+    it('gives way to the list of a connection, from SSL_set_alpn_select_protos', () => {
+      for (const listOfContext of [null, wire('h2')]) {
+        const [serverCtx, clientCtx] = [serverContext(version), clientContext()]
+        SSL_CTX_set_alpn_select_protos(serverCtx, listOfContext)
+        SSL_CTX_set_alpn_protos(clientCtx, wire('h2', 'http/1.1'))
+        const pair = new Pair(serverCtx, clientCtx)
+        assert.notEqual(SSL_set_alpn_select_protos(pair.server, Buffer.from('\x05h2')), 0)
+        assert.equal(SSL_set_alpn_select_protos(pair.server, wire('http/1.1')), 0)
+        pair.handshake()
+        assert.equal(SSL_get0_alpn_selected(pair.server).toString(), 'http/1.1')
+        const other = connect(serverCtx, clientCtx)
+        assert.equal(SSL_get0_alpn_selected(other.server).toString(), listOfContext === null ? '' : 'h2')
+      }
     })
 
     it('selects nothing for a client that offers nothing, or when it is null', () => {

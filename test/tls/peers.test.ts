@@ -454,6 +454,26 @@ describeInEachHome('application protocols', () => {
       assert.equal((await told).code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL')
     })
 
+    it('are those of each server that shares a context, also one that SNI chooses', async () => {
+      const { a, server: identity } = certs()
+      const shared = createSecureContext({ ...only(version), cert: identity.chain, key: identity.key })
+      const named = createSecureContext({ ...only(version), cert: a.chain, key: a.key })
+      const protocols = ['one', 'two', undefined]
+      const ports: number[] = []
+      for (const protocol of protocols) {
+        const options = protocol === undefined ? {} : { ALPNProtocols: [protocol] }
+        const { server, port } = await serve({ ...options, secureContext: shared })
+        server.addContext('a.example.com', named)
+        ports.push(port)
+      }
+      for (const servername of ['localhost', 'a.example.com']) {
+        for (const [index, protocol] of protocols.entries()) {
+          const client = await dialled(Number(ports[index]), { servername, ALPNProtocols: ['two', 'one'] })
+          assert.equal(client.alpnProtocol, protocol ?? false)
+        }
+      }
+    })
+
     it('are those of the server whatever context its names choose', async () => {
       const { a } = certs()
       const { server, port } = await serve({ ...only(version), ALPNProtocols: ['proto'] })
@@ -471,6 +491,8 @@ describeInEachHome('application protocols', () => {
       [['x'.repeat(256)], 'ERR_OUT_OF_RANGE'],
       [[7], 'ERR_INVALID_ARG_TYPE'],
       ['h2', 'ERR_INVALID_ARG_TYPE'],
+      [Buffer.from('\x05h2'), 'ERR_INVALID_ARG_VALUE'],
+      [Buffer.from('\x02h2\0'), 'ERR_INVALID_ARG_VALUE'],
     ] as const) {
       assert.throws(() => createServer({ ALPNProtocols: protocols as unknown as string[] }), { code })
     }
