@@ -2,4 +2,5 @@
 
 export { LmdbSessionStore, type LmdbSessionStoreOptions } from './lmdb.js'
 export { MemorySessionStore, type MemorySessionStoreOptions } from './memory.js'
+export { type RedisClient, RedisSessionStore, type RedisSessionStoreOptions } from './redis.js'
 export type { Awaitable, SessionStore } from './store.js'

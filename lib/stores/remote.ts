@@ -1,0 +1,58 @@
+// What stores share that reach their sessions through a client of the application's: keys that are text, errors with a
+// code, and an end that waits for what is under way. Nothing here knows Redis or Keyv.
+
+import { storeError, wrongType } from './input.js'
+
+/** The largest session that is sent to another machine in bytes: far more than one with a client's certificates has. */
+export const LARGEST_REMOTE_SESSION = 1024 ** 2
+
+/** What keys begin with unless the application says otherwise. */
+export const KEY_PREFIX = 'tls-session:'
+
+/** The prefix among a store's options, or its default. */
+export function prefixOption(value: unknown): string {
+  if (value === undefined) return KEY_PREFIX
+  if (typeof value !== 'string') throw wrongType('options.prefix', 'a string', value)
+  return value
+}
+
+/** The key of an id: hexadecimal as `openssl sess_id -text` has it, only in lower case, so that people find it. */
+export function keyOf(prefix: string, id: Uint8Array): string {
+  return prefix + Buffer.from(id.buffer, id.byteOffset, id.length).toString('hex')
+}
+
+/** The error to show for one of a client's: its own when it has a `code` that is a name, else one that wraps it. */
+export function clientFailure(what: string, error: unknown): Error {
+  if (error instanceof Error && typeof (error as { code?: unknown }).code === 'string') return error
+  const message = error instanceof Error ? error.message : String(error)
+  return storeError('ERR_STORE_FAILED', `${what} failed: ${message}`, error)
+}
+
+/** Knows whether a store is closed, and when the last of what was called before is over. */
+export class Calls {
+  #closed: Promise<void> | undefined
+  #underWay = 0
+  #over: (() => void) | undefined
+
+  checkOpen(): void {
+    if (this.#closed) throw storeError('ERR_STORE_CLOSED', 'The session store is closed')
+  }
+
+  async run<T>(call: () => Promise<T>): Promise<T> {
+    this.#underWay += 1
+    try {
+      return await call()
+    } finally {
+      this.#underWay -= 1
+      if (this.#underWay === 0) this.#over?.()
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= new Promise((resolve) => {
+      if (this.#underWay === 0) resolve()
+      else this.#over = resolve
+    })
+    return this.#closed
+  }
+}
