@@ -42,8 +42,6 @@ export class KeyvSessionStore implements SessionStore {
   readonly prefix: string
   readonly #keyv: KeyvLike
   readonly #calls = new Calls()
-  /** The last write of each key that has any under way: Keyv itself lets a `delete` overtake a `set`. */
-  readonly #last = new Map<string, Promise<unknown>>()
 
   /** Throws `ERR_INVALID_ARG_TYPE` when the instance is none. */
   constructor(options: KeyvLike | KeyvSessionStoreOptions) {
@@ -64,7 +62,7 @@ export class KeyvSessionStore implements SessionStore {
 
   async take(id: Buffer): Promise<Buffer | undefined> {
     const key = this.#key(id)
-    return this.#write(key, async () => {
+    return this.#calls.write(key, async () => {
       const session = await this.#read(key)
       return session !== undefined && (await this.#ask(() => this.#keyv.delete(key))) ? session : undefined
     })
@@ -75,7 +73,7 @@ export class KeyvSessionStore implements SessionStore {
     checkSession(session, LARGEST_REMOTE_SESSION)
     checkTtl(ttl)
     const text = Buffer.from(session.buffer, session.byteOffset, session.length).toString('base64')
-    await this.#write(key, async () => {
+    await this.#calls.write(key, async () => {
       if (ttl <= 0) await this.#ask(() => this.#keyv.delete(key))
       else if (!(await this.#ask(() => this.#keyv.set(key, text, milliseconds(ttl))))) {
         throw storeError('ERR_STORE_FAILED', 'Keyv has not stored the session')
@@ -85,7 +83,7 @@ export class KeyvSessionStore implements SessionStore {
 
   async delete(id: Buffer): Promise<void> {
     const key = this.#key(id)
-    await this.#write(key, () => this.#ask(() => this.#keyv.delete(key)))
+    await this.#calls.write(key, () => this.#ask(() => this.#keyv.delete(key)))
   }
 
   /** Waits for what is under way. The instance stays as it is. Any later call but `close` throws `ERR_STORE_CLOSED`. */
@@ -104,20 +102,6 @@ export class KeyvSessionStore implements SessionStore {
     if (text === null || text === undefined) return undefined
     if (typeof text === 'string') return Buffer.from(text, 'base64')
     throw storeError('ERR_STORE_FAILED', 'Keyv has something else than a session under this key')
-  }
-
-  /** Carries a write out after those before it of the same key. */
-  #write<T>(key: string, write: () => Promise<T>): Promise<T> {
-    return this.#calls.run(async () => {
-      const before = this.#last.get(key)
-      const mine = before === undefined ? write() : before.then(write, write)
-      this.#last.set(key, mine)
-      try {
-        return await mine
-      } finally {
-        if (this.#last.get(key) === mine) this.#last.delete(key)
-      }
-    })
   }
 
   async #ask<T>(ask: () => Promise<T>): Promise<T> {

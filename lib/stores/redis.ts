@@ -69,25 +69,27 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async get(id: Buffer): Promise<Buffer | undefined> {
-    return this.#look('GET', id)
+    const key = this.#key(id)
+    return bytesOf(await this.#calls.run(() => this.#ask(key, ['GET', key])))
   }
 
   async take(id: Buffer): Promise<Buffer | undefined> {
-    return this.#look('GETDEL', id)
+    const key = this.#key(id)
+    return bytesOf(await this.#write(key, ['GETDEL', key]))
   }
 
   async set(id: Buffer, session: Buffer, ttl: number): Promise<void> {
     const key = this.#key(id)
     checkSession(session, LARGEST_REMOTE_SESSION)
     checkTtl(ttl)
-    if (ttl <= 0) await this.#ask(key, ['UNLINK', key])
+    if (ttl <= 0) await this.#write(key, ['UNLINK', key])
     // A copy: the client may keep it for a while before it is sent.
-    else await this.#ask(key, ['SET', key, Buffer.from(session), 'PX', String(milliseconds(ttl))])
+    else await this.#write(key, ['SET', key, Buffer.from(session), 'PX', String(milliseconds(ttl))])
   }
 
   async delete(id: Buffer): Promise<void> {
     const key = this.#key(id)
-    await this.#ask(key, ['UNLINK', key])
+    await this.#write(key, ['UNLINK', key])
   }
 
   /** Waits for what is under way. The client stays as it is. Any later call but `close` throws `ERR_STORE_CLOSED`. */
@@ -101,23 +103,23 @@ export class RedisSessionStore implements SessionStore {
     return keyOf(this.prefix, id)
   }
 
-  async #look(command: 'GET' | 'GETDEL', id: Buffer): Promise<Buffer | undefined> {
-    const key = this.#key(id)
-    const answer = await this.#ask(key, [command, key])
-    if (answer === null || answer === undefined) return undefined
-    if (Buffer.isBuffer(answer)) return answer
-    throw storeError('ERR_STORE_FAILED', `Redis has answered ${command} with something else than bytes`)
+  #write(key: string, args: Argument[]): Promise<unknown> {
+    return this.#calls.write(key, () => this.#ask(key, args))
   }
 
-  #ask(key: string, args: Argument[]): Promise<unknown> {
-    return this.#calls.run(async () => {
-      try {
-        return await this.#send(key, args, this.#options)
-      } catch (error) {
-        throw failure(error)
-      }
-    })
+  async #ask(key: string, args: Argument[]): Promise<unknown> {
+    try {
+      return await this.#send(key, args, this.#options)
+    } catch (error) {
+      throw failure(error)
+    }
   }
+}
+
+function bytesOf(answer: unknown): Buffer | undefined {
+  if (answer === null || answer === undefined) return undefined
+  if (Buffer.isBuffer(answer)) return answer
+  throw storeError('ERR_STORE_FAILED', 'Redis has answered with something else than bytes')
 }
 
 /** The one command that all three kinds of clients have differs in what comes before the command. */

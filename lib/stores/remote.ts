@@ -1,5 +1,5 @@
 // What stores share that reach their sessions through a client of the application's: keys that are text, errors with a
-// code, and an end that waits for what is under way. Nothing here knows Redis or Keyv.
+// code, writes in their order, and an end that waits for what is under way. Nothing here knows Redis or Keyv.
 
 import { storeError, wrongType } from './input.js'
 
@@ -24,12 +24,15 @@ export function keyOf(prefix: string, id: Uint8Array): string {
 /** The error to show for one of a client's: its own when it has a `code` that is a name, else one that wraps it. */
 export function clientFailure(what: string, error: unknown): Error {
   if (error instanceof Error && typeof (error as { code?: unknown }).code === 'string') return error
-  const message = error instanceof Error ? error.message : String(error)
+  // Some errors of node-redis say nothing but what they are.
+  const message = error instanceof Error ? error.message || error.constructor.name : String(error)
   return storeError('ERR_STORE_FAILED', `${what} failed: ${message}`, error)
 }
 
-/** Knows whether a store is closed, and when the last of what was called before is over. */
+/** Knows whether a store is closed, what it has been called for that is not over, and in which order. */
 export class Calls {
+  /** The last write of each key that has any under way. */
+  readonly #last = new Map<string, Promise<unknown>>()
   #closed: Promise<void> | undefined
   #underWay = 0
   #over: (() => void) | undefined
@@ -46,6 +49,20 @@ export class Calls {
       this.#underWay -= 1
       if (this.#underWay === 0) this.#over?.()
     }
+  }
+
+  /** Carries a write out after those before it of the same key: clients may let one overtake another. */
+  write<T>(key: string, call: () => Promise<T>): Promise<T> {
+    return this.run(async () => {
+      const before = this.#last.get(key)
+      const mine = before === undefined ? call() : before.then(call, call)
+      this.#last.set(key, mine)
+      try {
+        return await mine
+      } finally {
+        if (this.#last.get(key) === mine) this.#last.delete(key)
+      }
+    })
   }
 
   close(): Promise<void> {

@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisClient, RedisSessionStore } from 'openssl-session/stores'
 import { createClient, createCluster, createSentinel } from 'redis'
+import { createClient as createClient5, createCluster as createCluster5 } from 'redis-5'
 import { RedisCluster, RedisServer } from '../support/redis.js'
 import { conformsToSessionStore } from '../support/store-conformance.js'
 
@@ -32,6 +33,19 @@ describe('RedisSessionStore', () => {
   beforeEach(() => client.flushAll())
 
   conformsToSessionStore(() => new RedisSessionStore(client))
+
+  describe('with version 5 of the package redis', () => {
+    let older: ReturnType<typeof createClient5>
+
+    before(async () => {
+      older = createClient5({ url: server.url })
+      await older.connect()
+    })
+
+    after(() => older.destroy())
+
+    conformsToSessionStore(() => new RedisSessionStore(older))
+  })
 
   it('writes a session as one key that Redis forgets when the session ends', async () => {
     const store = new RedisSessionStore({ client, prefix: 'app:' })
@@ -135,8 +149,30 @@ describe('RedisSessionStore', () => {
       createClient(),
       createCluster({ rootNodes: [{ url: server.url }] }),
       createSentinel({ name: 'any', sentinelRootNodes: [{ host: '127.0.0.1', port: 1 }] }),
+      createClient5(),
+      createCluster5({ rootNodes: [{ url: server.url }] }),
     ]
     for (const one of clients) assert.ok(new RedisSessionStore(one) instanceof RedisSessionStore)
+  })
+
+  describe('behind Sentinel', () => {
+    let sentinel: RedisServer
+    let found: Awaited<ReturnType<RedisServer['throughSentinel']>>
+
+    before(async () => {
+      sentinel = await server.sentinel()
+      found = await sentinel.throughSentinel()
+    })
+
+    after(() => sentinel.stop())
+
+    conformsToSessionStore(() => new RedisSessionStore(found))
+
+    it('asks the master', async () => {
+      const [id] = ids(1) as [Buffer]
+      await new RedisSessionStore(found).set(id, Buffer.from('s'), HOUR)
+      assert.equal(String(await new RedisSessionStore(client).take(id)), 's')
+    })
   })
 
   describe('in a Cluster', () => {

@@ -3,12 +3,12 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net, { type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { createClient, createCluster, type RedisClientOptions } from 'redis'
+import { createClient, createCluster, createSentinel, type RedisClientOptions } from 'redis'
 
 const running = new Set<ChildProcess>()
 process.on('exit', () => {
@@ -36,13 +36,18 @@ async function isFree(port: number): Promise<boolean> {
   }
 }
 
+interface Client {
+  readonly isOpen: boolean
+  on(event: 'error', ignore: () => void): unknown
+  connect(): Promise<unknown>
+  destroy(): void
+}
+
 /** Clients of a server or a Cluster, which end with it. */
 class Clients {
-  readonly #open = new Set<{ destroy(): void }>()
+  readonly #open = new Set<Client>()
 
-  async connect<
-    C extends { on(event: 'error', ignore: () => void): unknown; connect(): Promise<unknown>; destroy(): void },
-  >(client: C): Promise<C> {
+  async connect<C extends Client>(client: C): Promise<C> {
     // Servers go away here.
     client.on('error', () => {})
     this.#open.add(client)
@@ -51,7 +56,7 @@ class Clients {
   }
 
   destroy(): void {
-    for (const client of this.#open) client.destroy()
+    for (const client of this.#open) if (client.isOpen) client.destroy()
     this.#open.clear()
   }
 }
@@ -61,19 +66,35 @@ export class RedisServer {
   readonly #clients = new Clients()
   readonly port: number
   readonly #args: string[]
+  readonly #config: string
   readonly #folder = mkdtempSync(join(tmpdir(), 'openssl-session-redis-'))
   #child: ChildProcess | undefined
 
-  private constructor(port: number, args: string[]) {
+  private constructor(port: number, args: string[], config: string) {
     this.port = port
     this.#args = args
+    this.#config = config
   }
 
   /** `args` are directives of redis.conf, as `--maxmemory`, `2mb`. */
   static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args)
+    const server = new RedisServer(await freePort(), args, '')
     await server.run()
     return server
+  }
+
+  /** A Sentinel that watches this server under the name `sessions`. The caller stops it. */
+  async sentinel(): Promise<RedisServer> {
+    const watch = `sentinel monitor sessions 127.0.0.1 ${this.port} 1\n`
+    const sentinel = new RedisServer(await freePort(), ['--sentinel'], watch)
+    await sentinel.run()
+    return sentinel
+  }
+
+  /** A client that finds its server through this Sentinel, until that stops. */
+  throughSentinel(): Promise<ReturnType<typeof createSentinel>> {
+    const sentinelRootNodes = [{ host: '127.0.0.1', port: this.port }]
+    return this.#clients.connect(createSentinel({ name: 'sessions', sentinelRootNodes }))
   }
 
   get url(): string {
@@ -84,7 +105,12 @@ export class RedisServer {
   async run(): Promise<void> {
     const where = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder]
     const keep = ['--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning']
-    const child = spawn('redis-server', [...where, ...keep, ...this.#args], { stdio: ['ignore', 'pipe', 'inherit'] })
+    // A Sentinel keeps what it learns in the file.
+    const file = join(this.#folder, 'redis.conf')
+    writeFileSync(file, this.#config)
+    const child = spawn('redis-server', [file, ...where, ...keep, ...this.#args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     let output = ''
     child.stdout.on('data', (bytes: Buffer) => {
       output += bytes
@@ -174,10 +200,10 @@ export class RedisCluster {
   async #ready(): Promise<void> {
     for (const node of this.nodes) {
       const client = await node.client()
-      for (;;) {
-        if ((await client.clusterInfo()).includes('cluster_state:ok')) break
-        await sleep(20)
-      }
+      const ready = async () =>
+        (await client.clusterInfo()).includes('cluster_state:ok') &&
+        !(await client.info('replication')).includes('master_link_status:down')
+      while (!(await ready())) await sleep(20)
     }
   }
 
@@ -185,6 +211,12 @@ export class RedisCluster {
   client(): Promise<ReturnType<typeof createCluster>> {
     const useReplicas = this.nodes.length > 3
     return this.#clients.connect(createCluster({ rootNodes: this.nodes.map(({ url }) => ({ url })), useReplicas }))
+  }
+
+  /** The nodes that are masters now. */
+  async masters(): Promise<RedisServer[]> {
+    const roles = await Promise.all(this.nodes.map(async (node) => (await (await node.client()).role())?.role))
+    return this.nodes.filter((_, index) => roles[index] === 'master')
   }
 
   async stop(): Promise<void> {
