@@ -37,3 +37,4 @@ export type {
 } from './session-callbacks.js'
 export type { SNICallback } from './sni.js'
 export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
+export type { StoreOperation, StoreStats } from './stores/guard.js'
