@@ -189,7 +189,7 @@ export class StoreGuard {
         late?.(error)
       }
       // An answer that has arrived while JavaScript was busy is not the store's fault: it is read before this is called.
-      const timer = setTimeout(() => setImmediate(overdue), limit)
+      const timer = setTimeout(() => setImmediate(overdue), limit).unref()
       const settle = (how: () => void): void => {
         over = true
         clearTimeout(timer)

@@ -114,9 +114,10 @@ describeInEachHome('a server whose Redis fails', (home) => {
         for (const session of strange) full += (await visit(port, session)).resumed ? 0 : 1
         assert.equal(full, 12)
         assert.ok(suspended(server).includes(look), String(suspended(server)))
-        // Nobody waits for it any more.
-        const alone = await visit(port, strange[0])
-        if (waits) assert.ok(alone.took < LIMIT, `took ${alone.took} ms`)
+        // Nobody waits for it any more, but one now and then who finds out whether it is back.
+        const times = []
+        for (const session of strange.slice(0, 3)) times.push((await visit(port, session)).took)
+        if (waits) assert.ok(Math.min(...times) < LIMIT, `took ${times} ms`)
         const { failures = 0, skipped = 0 } = server.stats().store ?? {}
         assert.ok(failures >= 5 && skipped >= 5, `${failures} failures, ${skipped} skipped`)
         const kinds = errors.map(({ operation, cause }) => `${operation} ${(cause as Error).message}`)
