@@ -23,7 +23,7 @@ import {
 } from '../support/tls.js'
 
 /** Milliseconds: `lookupTimeout` of the servers here. */
-const LIMIT = 150
+const LIMIT = 200
 
 /** One visit: whether the client's session was resumed, and the session for the next. The connection works in any case. */
 async function visit(port: number, session?: Buffer): Promise<{ resumed: boolean; session: Buffer; took: number }> {
@@ -105,21 +105,20 @@ describeInEachHome('a server whose Redis fails', (home) => {
     for (const [what, { fault, causes, waits }] of here) {
       it(`that ${what} completes every handshake, tells once of each kind, leaves it alone, and comes back`, async () => {
         const { server, port, errors } = await guarded(version, storeOf())
-        const sessions = []
-        for (let count = 0; count < 3; count++) sessions.push((await visit(port)).session)
+        const sessions = await stored(port, version, 3)
         proxy.fault = fault
         // Ids that nobody knows, so that what is in the store stays as it is.
-        const strange = await strangers(version, 12)
+        const strange = await strangers(version, 8)
         let full = 0
         for (const session of strange) full += (await visit(port, session)).resumed ? 0 : 1
-        assert.equal(full, 12)
+        assert.equal(full, 8)
         assert.ok(suspended(server).includes(look), String(suspended(server)))
         // Nobody waits for it any more, but one now and then who finds out whether it is back.
         const times = []
         for (const session of strange.slice(0, 3)) times.push((await visit(port, session)).took)
         if (waits) assert.ok(Math.min(...times) < LIMIT, `took ${times} ms`)
         const { failures = 0, skipped = 0 } = server.stats().store ?? {}
-        assert.ok(failures >= 5 && skipped >= 5, `${failures} failures, ${skipped} skipped`)
+        assert.ok(failures >= 5 && skipped >= 3, `${failures} failures, ${skipped} skipped`)
         const kinds = errors.map(({ operation, cause }) => `${operation} ${(cause as Error).message}`)
         assert.equal(new Set(kinds).size, kinds.length, String(kinds))
         assert.ok(kinds.some((kind) => kind.startsWith(look)))
@@ -134,21 +133,9 @@ describeInEachHome('a server whose Redis fails', (home) => {
       })
     }
 
-    it('that was down when the server started serves without, and uses it when it comes', async () => {
-      proxy.fault = { kind: 'reset' }
-      proxy.resetAll()
-      const { server, port, errors } = await guarded(version, storeOf())
-      for (let count = 0; count < 6; count++) assert.equal((await visit(port)).resumed, false)
-      await until(() => errors.some(({ operation }) => operation === 'set'))
-      proxy.fault = { kind: 'none' }
-      await back(server, port, version)
-      const { session } = await visit(port)
-      assert.equal((await visit(port, session)).resumed, true)
-    })
-
     it('that dies with look-ups under way answers them in full', async () => {
       const { port } = await guarded(version, storeOf(), { lookupTimeout: 5000 })
-      const sessions = await Promise.all(Array.from({ length: 8 }, async () => (await visit(port)).session))
+      const sessions = await stored(port, version, 8)
       proxy.fault = { kind: 'drop' }
       const requests = proxy.requests
       const visits = sessions.map((session) => visit(port, session))
@@ -163,8 +150,7 @@ describeInEachHome('a server whose Redis fails', (home) => {
 
     it('that is full goes on resuming what it has', async () => {
       const { server, port, errors } = await guarded(version, storeOf())
-      const sessions = []
-      for (let count = 0; count < 8; count++) sessions.push((await visit(port)).session)
+      const sessions = await stored(port, version, 8)
       await direct.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' })
       try {
         for (let count = 0; count < 8; count++) assert.equal((await visit(port)).resumed, false)
@@ -183,9 +169,21 @@ describeInEachHome('a server whose Redis fails', (home) => {
     })
   })
 
+  it('that was down when the server started serves without, and uses it when it comes', async () => {
+    proxy.fault = { kind: 'reset' }
+    proxy.resetAll()
+    const { server, port, errors } = await guarded('TLSv1.3', storeOf())
+    for (let count = 0; count < 6; count++) assert.equal((await visit(port)).resumed, false)
+    await until(() => errors.some(({ operation }) => operation === 'set'))
+    proxy.fault = { kind: 'none' }
+    await back(server, port, 'TLSv1.3')
+    const { session } = await visit(port)
+    assert.equal((await visit(port, session)).resumed, true)
+  })
+
   it('gives back what it has taken for a handshake that did not wait', async () => {
     const { port } = await guarded('TLSv1.3', storeOf())
-    const { session } = await visit(port)
+    const [session] = await stored(port, 'TLSv1.3', 1)
     const before = await direct.dbSize()
     proxy.fault = { kind: 'delay', milliseconds: LIMIT * 2 }
     const client = await dialled(port, { session })
@@ -219,22 +217,10 @@ describeInEachHome('a server whose Redis fails', (home) => {
     await hangUp(again)
   })
 
-  it('is not held against a sealed store either', async () => {
-    const sessionStore = new SealedSessionStore({ store: storeOf(), keys: [Buffer.alloc(32, 1)] })
-    const { server, port } = await guarded('TLSv1.3', sessionStore)
-    const { session } = await visit(port)
-    proxy.fault = { kind: 'drop' }
-    for (const other of await strangers('TLSv1.3', 7)) assert.equal((await visit(port, other)).resumed, false)
-    assert.ok(suspended(server).includes('take'))
-    proxy.fault = { kind: 'none' }
-    await back(server, port, 'TLSv1.3')
-    assert.equal((await visit(port, session)).resumed, true)
-  })
-
   it('waits for nobody while JavaScript was busy: an answer that is there counts', async () => {
     const { server, port } = await guarded('TLSv1.2', storeOf())
     const { session } = await visit(port)
-    for (let count = 0; count < 6; count++) {
+    for (let count = 0; count < 5; count++) {
       const requests = proxy.requests
       const coming = visit(port, session)
       await until(() => proxy.requests > requests)
@@ -245,6 +231,29 @@ describeInEachHome('a server whose Redis fails', (home) => {
     // On the engine clients do not wait for JavaScript, either.
     if (home === 'inline') assert.equal(server.stats().store?.failures, 0)
   })
+
+  // Its look-ups are the same in both homes.
+  if (home === 'engine') {
+    it('is not held against a sealed store either', async () => {
+      const sessionStore = new SealedSessionStore({ store: storeOf(), keys: [Buffer.alloc(32, 1)] })
+      const { server, port } = await guarded('TLSv1.3', sessionStore)
+      const [session] = await stored(port, 'TLSv1.3', 1)
+      proxy.fault = { kind: 'drop' }
+      for (const other of await strangers('TLSv1.3', 6)) assert.equal((await visit(port, other)).resumed, false)
+      assert.ok(suspended(server).includes('take'))
+      proxy.fault = { kind: 'none' }
+      await back(server, port, 'TLSv1.3')
+      assert.equal((await visit(port, session)).resumed, true)
+    })
+  }
+
+  /** Sessions that are in Redis, and nothing else is. */
+  async function stored(port: number, version: Version, count: number): Promise<Buffer[]> {
+    const sessions = await Promise.all(Array.from({ length: count }, async () => (await visit(port)).session))
+    const expected = version === 'TLSv1.3' ? count * 2 : count
+    while ((await direct.dbSize()) < expected) await sleep(5)
+    return sessions
+  }
 
   /** Sessions of another server, which the one under test can be asked for and does not have. */
   async function strangers(version: Version, count: number): Promise<Buffer[]> {
