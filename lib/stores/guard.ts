@@ -7,7 +7,7 @@ import {
   ConsecutiveBreaker,
   circuitBreaker,
   ExponentialBackoff,
-  handleAll,
+  handleWhen,
 } from 'cockatiel'
 import { storeError } from './input.js'
 import { ReportLimiter } from './limiter.js'
@@ -171,7 +171,7 @@ export class StoreGuard {
     const known = this.#circuits.get(operation)
     if (known !== undefined) return known
     const breaker = new ConsecutiveBreaker(FAILURES)
-    const circuit = circuitBreaker(handleAll, { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
+    const circuit = circuitBreaker(handleWhen(isStoresFault), { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
     this.#circuits.set(operation, circuit)
     return circuit
   }
@@ -223,6 +223,12 @@ export class StoreGuard {
     result.then(settle)
     return true
   }
+}
+
+/** Whether an error says something of the store, and not only of what it was asked to keep, such as a session that is too large. */
+function isStoresFault(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return code !== 'ERR_OUT_OF_RANGE' && code !== 'ERR_INVALID_ARG_TYPE'
 }
 
 export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {

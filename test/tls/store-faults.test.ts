@@ -4,8 +4,9 @@
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server, ServerOptions, SessionStoreError } from 'openssl-session'
-import { RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
+import { MemorySessionStore, RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
 import type { createClient } from 'redis'
+import { certs } from '../support/certs.js'
 import { type Fault, FaultyProxy } from '../support/proxy.js'
 import { RedisCluster, RedisServer } from '../support/redis.js'
 import {
@@ -313,5 +314,34 @@ describe('a server whose Redis Cluster loses a master', () => {
       await sleep(50)
     }
     assert.deepEqual(suspended(server), [])
+  })
+})
+
+/** A store with room for sessions without a client's certificate. */
+class SmallStore extends MemorySessionStore {
+  override set(id: Buffer, session: Buffer, ttl: number): void {
+    if (session.length > 300) throw Object.assign(new RangeError('too large'), { code: 'ERR_OUT_OF_RANGE' })
+    super.set(id, session, ttl)
+  }
+}
+
+describeInEachHome('a server whose sessions are too large for its store', () => {
+  afterEach(closeAll)
+
+  it('says so, and goes on storing those that are not', async () => {
+    const certificates = certs()
+    const sessionStore = new SmallStore()
+    const options = { requestCert: true, rejectUnauthorized: false, ca: certificates.root.cert }
+    const { server, port, errors } = await guarded('TLSv1.2', sessionStore, options)
+    const { chain: cert, key } = certificates.client
+    for (let count = 0; count < 7; count++) await hangUp(await dialled(port, { cert, key }))
+    await until(() => server.stats().store?.failures === 7)
+    assert.deepEqual(
+      errors.map(({ operation, cause }) => [operation, (cause as NodeJS.ErrnoException).code]),
+      [['set', 'ERR_OUT_OF_RANGE']],
+    )
+    assert.deepEqual(suspended(server), [])
+    const { session } = await visit(port)
+    assert.equal((await visit(port, session)).resumed, true)
   })
 })
