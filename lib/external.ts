@@ -7,6 +7,7 @@ import * as libssl from './libssl.js'
 import { readDER } from './session.js'
 import type { SessionAnswer } from './session-callbacks.js'
 import type { TLSSocket } from './socket.js'
+import { isPromise, notAsked, StoreGuard, type StoreStats } from './stores/guard.js'
 import type { SessionStore } from './stores/store.js'
 
 /** A store, or a 'resumeSession' listener, that failed, was too slow, or gave back something damaged. */
@@ -16,13 +17,20 @@ export interface SessionStoreError extends Error {
   operation: 'get' | 'take' | 'set' | 'delete' | 'resumeSession'
   /** The id of the session. */
   id: Buffer
-  /** What was thrown; `ERR_LOOKUP_TIMEOUT` when nothing came in time. */
+  /** What was thrown; `ERR_LOOKUP_TIMEOUT` or, of a write, `ERR_STORE_TIMEOUT` when nothing came in time. */
   cause: unknown
+  /** How many failures of the same kind have not been reported since the last one that was: one in ten seconds is. */
+  suppressed: number
 }
 
-export function storeError(operation: SessionStoreError['operation'], id: Buffer, cause: unknown): SessionStoreError {
+export function storeError(
+  operation: SessionStoreError['operation'],
+  id: Buffer,
+  cause: unknown,
+  suppressed = 0,
+): SessionStoreError {
   const reason = cause instanceof Error ? cause.message : String(cause)
-  const properties = { code: 'ERR_SESSION_STORE', operation, id, cause } as const
+  const properties = { code: 'ERR_SESSION_STORE', operation, id, cause, suppressed } as const
   return Object.assign(new Error(`The session store has failed in ${operation}: ${reason}`), properties)
 }
 
@@ -36,19 +44,41 @@ export function restore(bytes: Uint8Array, id: Buffer): libssl.SSL_SESSION {
   throw codedError('ERR_SESSION_DAMAGED', 'The stored session has another id')
 }
 
+/** A look-up that the store has not answered yet. */
+interface Lookup {
+  /** Whether the handshake has gone on without it. */
+  late: boolean
+}
+
 /** The sessions of one server. */
 export class ExternalSessions {
-  /** Look-ups that the store has not answered yet. */
-  waiting = 0
   readonly #store: SessionStore
-  readonly #limit: number
-  readonly #failed: (error: SessionStoreError) => void
+  readonly #guard: StoreGuard
+  /** What the store is being asked for, by id in hexadecimal. */
+  readonly #lookups = new Map<string, Lookup[]>()
+  #waiting = 0
 
-  /** `limit` is the time for a look-up in milliseconds; `failed` is told of everything that goes wrong and must not throw. */
+  /** `limit` is the time for a look-up in milliseconds; `failed` is told of what goes wrong, once in a while, and must not throw. */
   constructor(store: SessionStore, limit: number, failed: (error: SessionStoreError) => void) {
     this.#store = store
-    this.#limit = limit
-    this.#failed = failed
+    const remove = (id: Buffer): void | Promise<void> =>
+      observed(
+        channels.remove,
+        'delete',
+        () => id,
+        () => store.delete(id),
+      )
+    this.#guard = new StoreGuard(limit, remove, (...failure) => failed(storeError(...failure)))
+  }
+
+  /** Look-ups that the store has not answered yet. */
+  get waiting(): number {
+    return this.#waiting
+  }
+
+  /** How the store does. */
+  stats(): StoreStats {
+    return this.#guard.stats()
   }
 
   /** Stores a new session until it expires. */
@@ -60,12 +90,22 @@ export class ExternalSessions {
 
   /** Stores a new session in DER form for so many seconds. Where that takes time, a promise says when it is over, well or badly. */
   keep(id: Buffer, der: Buffer, ttl: number): PromiseLike<unknown> | null {
-    return ttl > 0 ? this.#tell('set', id, () => this.#store.set(id, der, ttl)) : null
+    if (ttl <= 0) return null
+    this.#guard.comesBack(id)
+    const set = (): void | Promise<void> =>
+      observed(
+        channels.new,
+        'set',
+        () => id,
+        () => this.#store.set(id, der, ttl),
+      )
+    const kept = this.#guard.tell('set', id, set)
+    return isPromise(kept) ? kept : null
   }
 
   /** Deletes a session that OpenSSL has withdrawn. */
   forget(session: libssl.SSL_SESSION): void {
-    this.#delete(libssl.SSL_SESSION_get_id(session))
+    this.#guard.remove(libssl.SSL_SESSION_get_id(session))
   }
 
   /**
@@ -73,24 +113,26 @@ export class ExternalSessions {
    * once is gone from the store then.
    */
   find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void {
+    const lookup = { late: false }
     const give = (bytes: Buffer | null | undefined): void => {
-      if (bytes === null || bytes === undefined) {
+      const usable = this.#usable(id, once, lookup, bytes)
+      if (usable === null) {
         answer(null)
         return
       }
-      if (once && !this.#takes) this.#delete(id)
-      if (bytes instanceof Uint8Array && answer(bytes)) return
+      if (usable instanceof Uint8Array && answer(usable)) return
       // Gone, so that it is reported once.
-      if (!once) this.#delete(id)
-      libssl.SSL_SESSION_free(restore(bytes, id))
+      if (!once) this.#guard.remove(id)
+      libssl.SSL_SESSION_free(restore(usable, id))
       throw codedError('ERR_SESSION_DAMAGED', 'The stored session cannot be resumed')
     }
     const miss = (error: unknown): void => {
-      this.#failed(storeError(this.#operation(once), id, error))
+      // One that came too late has been reported for that.
+      if (!lookup.late) this.#guard.failed(this.#operation(once), id, error)
       answer(null)
     }
     try {
-      const found = this.#ask(id, once)
+      const found = this.#ask(id, once, lookup)
       if (isPromise(found)) found.then(give).then(undefined, miss)
       else give(found)
     } catch (error) {
@@ -100,36 +142,55 @@ export class ExternalSessions {
 
   /** Reports a look-up that was not answered in time. */
   late(id: Buffer, once: boolean): void {
-    this.#failed(storeError(this.#operation(once), id, this.#lateError()))
+    const lookup = this.#lookups.get(id.toString('hex'))?.find(({ late }) => !late)
+    if (lookup !== undefined) lookup.late = true
+    this.#guard.failed(this.#operation(once), id, codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time'))
+  }
+
+  /** Reports that the answer to a look-up cannot be used, for a reason that is not in the answer. */
+  refused(id: Buffer, error: unknown): void {
+    this.#guard.failed('get', id, error)
   }
 
   /** Looks a session up for libssl's callback; one of TLS 1.3 is gone from the store then, since it is to be used once. */
   findFor(socket: TLSSocket, id: Buffer, copy: { value: number }): SessionAnswer {
     const once = isTls13(socket)
+    const lookup = { late: false }
     const answer = (bytes: Buffer | null | undefined): libssl.SSL_SESSION | null => {
-      if (bytes === null || bytes === undefined) return null
-      if (once && !this.#takes) this.#delete(id)
       // Nobody would take the handle over.
-      if (socket.handle === null) return null
+      if (socket.handle === null) lookup.late = true
+      const usable = this.#usable(id, once, lookup, bytes)
+      if (usable === null) return null
       try {
-        const handle = restore(bytes, id)
+        const handle = restore(usable, id)
         copy.value = 0
         return handle
       } catch (error) {
         // Gone, so that it is reported once.
-        if (!once) this.#delete(id)
+        if (!once) this.#guard.remove(id)
         throw error
       }
     }
     const miss = (error: unknown): null => {
-      this.#failed(storeError(this.#operation(once), id, error))
+      // One that came too late has been reported for that.
+      if (!lookup.late) this.#guard.failed(this.#operation(once), id, error)
       return null
     }
     try {
-      const found = this.#ask(id, once)
+      if (socket._limitsLookups) {
+        const found = this.#ask(id, once, lookup)
+        return isPromise(found) ? Promise.resolve(found).then(answer).catch(miss) : answer(found)
+      }
+      let giveUp: ((none: null) => void) | undefined
+      const found = this.#ask(id, once, lookup, (error) => {
+        giveUp?.(miss(error))
+        lookup.late = true
+      })
       if (!isPromise(found)) return answer(found)
-      const inTime = socket._limitsLookups ? Promise.resolve(found) : this.#inTime(found)
-      return inTime.then(answer).catch(miss)
+      return new Promise((resolve) => {
+        giveUp = resolve
+        found.then(answer).then(resolve, (error: unknown) => resolve(miss(error)))
+      })
     } catch (error) {
       return miss(error)
     }
@@ -144,60 +205,53 @@ export class ExternalSessions {
     return once && this.#takes ? 'take' : 'get'
   }
 
-  #ask(id: Buffer, once: boolean): ReturnType<SessionStore['get']> {
+  /** What the store has; nothing where it is not to be asked. `late` is told when that takes too long. */
+  #ask(id: Buffer, once: boolean, lookup: Lookup, late?: (error: Error) => void): ReturnType<SessionStore['get']> {
+    if (this.#guard.isGone(id)) return null
     const store = this.#store
     const ask = (): ReturnType<SessionStore['get']> =>
       once && store.take !== undefined ? store.take(id) : store.get(id)
-    const found = observed(channels.get, this.#operation(once), () => id, ask)
+    const operation = this.#operation(once)
+    const found = this.#guard.ask(operation, () => observed(channels.get, operation, () => id, ask), late)
+    if (found === notAsked) return null
     if (!isPromise(found)) return found
-    this.waiting += 1
-    const answered = (): void => {
-      this.waiting -= 1
-    }
+    const answered = this.#await(id, lookup)
     found.then(answered, answered)
-    return found
+    return found as Promise<Buffer | null | undefined>
   }
 
-  #lateError(): Error {
-    return codedError('ERR_LOOKUP_TIMEOUT', `No answer within ${this.#limit} ms`)
+  /** Notes that a look-up has begun. Returns what is to be called when it has ended. */
+  #await(id: Buffer, lookup: Lookup): () => void {
+    const key = id.toString('hex')
+    const same = this.#lookups.get(key)
+    if (same === undefined) this.#lookups.set(key, [lookup])
+    else same.push(lookup)
+    this.#waiting += 1
+    return () => {
+      this.#waiting -= 1
+      const rest = this.#lookups.get(key)?.filter((other) => other !== lookup) ?? []
+      if (rest.length > 0) this.#lookups.set(key, rest)
+      else this.#lookups.delete(key)
+    }
   }
 
-  #delete(id: Buffer): void {
-    this.#tell('delete', id, () => this.#store.delete(id))
-  }
-
-  /** Calls a method whose result nobody needs. */
-  #tell(operation: 'set' | 'delete', id: Buffer, call: () => void | Promise<void>): PromiseLike<unknown> | null {
-    const failed = (error: unknown): void => this.#failed(storeError(operation, id, error))
-    try {
-      const result = observed(operation === 'set' ? channels.new : channels.remove, operation, () => id, call)
-      if (isPromise(result)) return result.then(undefined, failed)
-    } catch (error) {
-      failed(error)
+  /** What of an answer can be used for a handshake. What was taken for one that has gone on without it goes back to the store. */
+  #usable(id: Buffer, once: boolean, lookup: Lookup, bytes: Buffer | null | undefined): Buffer | null {
+    if (bytes === null || bytes === undefined) return null
+    if (!lookup.late) {
+      if (once && !this.#takes) this.#guard.remove(id)
+      return bytes
+    }
+    if (once && this.#takes) {
+      const handle = restore(bytes, id)
+      this.save(handle)
+      libssl.SSL_SESSION_free(handle)
     }
     return null
-  }
-
-  #inTime<T>(answer: PromiseLike<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const late = (): void => reject(this.#lateError())
-      const timer = setTimeout(late, this.#limit)
-      const settle = <A>(how: (value: A) => void): ((value: A) => void) => {
-        return (value) => {
-          clearTimeout(timer)
-          how(value)
-        }
-      }
-      answer.then(settle(resolve), settle(reject))
-    })
   }
 }
 
 /** Whether the connection's sessions are to be used once. */
 export function isTls13(socket: TLSSocket): boolean {
   return socket.handle !== null && libssl.SSL_version(socket.handle) === libssl.TLS1_3_VERSION
-}
-
-function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
-  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
 }

@@ -25,6 +25,7 @@ export type { SessionStoreError } from './external.js'
 // For programs that say `import tls from 'node:tls'`.
 export * as default from './index.js'
 export { leaks, runtime } from './libssl.js'
+export { collectSessionMetrics, type MetricsRegister, type SessionMetricsOptions } from './metrics.js'
 export type { SecureVersion } from './protocol.js'
 export { createServer, Server } from './server.js'
 export type { HandshakeCounts, ListenOptions, ServerEvents, ServerOptions, ServerStats } from './server-types.js'
@@ -37,3 +38,4 @@ export type {
 } from './session-callbacks.js'
 export type { SNICallback } from './sni.js'
 export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
+export type { StoreOperation, StoreStats } from './stores/guard.js'

@@ -8,6 +8,7 @@ import type { SessionStoreError } from './external.js'
 import type { Server } from './server.js'
 import type { SNICallback } from './sni.js'
 import type { TLSSocket } from './socket.js'
+import type { StoreStats } from './stores/guard.js'
 import type { SessionStore } from './stores/store.js'
 
 /** Options of a {@link Server}: those of a context, of net.Server, and these. */
@@ -69,6 +70,8 @@ export interface ServerStats {
   handshakes: Record<string, HandshakeCounts>
   /** OpenSSL's counters, of the context of new connections. @see SSL_CTX_sess_number(3) */
   cache: SessionStats
+  /** How the `sessionStore` does; null when there is none. */
+  store: StoreStats | null
   /** Now: connections on each thread of the engine, those of other servers and of clients included. */
   threads: number[]
 }
@@ -91,7 +94,10 @@ export type ServerEvents = {
   newSession: [id: Buffer, session: Buffer, callback: () => void]
   /** A client proposes a session: call back with its DER form, or with null. With a listener no stateless tickets are issued. */
   resumeSession: [id: Buffer, callback: (error: Error | null, session?: Uint8Array | null) => void]
-  /** The session store failed. It cost no handshake: a look-up counts as a miss. */
+  /**
+   * The session store failed. It cost no handshake: a look-up counts as a miss. Each kind of failure is told once in ten seconds, with the number of those that
+   * were not. A store that fails five times in a row is left alone for a while; `stats().store` tells.
+   */
   sessionStoreError: [error: SessionStoreError]
   /**
    * A connection has come, and its handshake has not begun: with `threads: 0` its transport, on the engine its `TLSSocket`. Emit it to hand in a transport to

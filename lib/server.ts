@@ -297,6 +297,7 @@ export class Server extends net.Server {
       failed,
       handshakes: Object.fromEntries(handshakes),
       cache: this.#context.sessionStats(),
+      store: this.#sessions?.stats() ?? null,
       threads: loads(),
     }
   }
@@ -520,7 +521,7 @@ export class Server extends net.Server {
       lookupRefused: (socket, error) => {
         const id = this.#awaited.get(socket)
         if (id === undefined) return false
-        this.#reportStore(storeError('get', id, error))
+        this.#sessions?.refused(id, error)
         return true
       },
       lookupLate: (socket, id) => {

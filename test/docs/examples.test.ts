@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -11,6 +12,7 @@ import { promisify } from 'node:util'
 import { Agent, fetch } from 'undici'
 import { WebSocket } from 'ws'
 import { Program, versionFlag } from '../support/programs.js'
+import { RedisServer } from '../support/redis.js'
 import { closeAll, inEachVersion, until } from '../support/tls.js'
 
 const run = promisify(execFile)
@@ -19,6 +21,7 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const pages = {
   'http.md': ['examples/http.ts', 'examples/http2.ts', 'examples/websocket.ts'],
   'processes.md': ['examples/cluster.ts'],
+  'stores.md': ['examples/fleet.ts'],
 }
 
 for (const [page, files] of Object.entries(pages)) {
@@ -184,6 +187,24 @@ describe('The example of', () => {
       const example = await start('websocket')
       const answer = await curl(example, '--write-out', '%{http_code}', `https://localhost:${example.port}/`)
       assert.equal(answer, 'WebSockets only\n426')
+    })
+  })
+
+  describe('fleet', () => {
+    it('resumes in one process what another began, sealed in Redis, and serves without Redis too', async () => {
+      writeFileSync(join(folder, 'seal.keys'), `${randomBytes(32).toString('base64')}\n`)
+      const redis = await RedisServer.start()
+      const env = { REDIS_URL: redis.url }
+      const [one, two] = [await start('fleet', env), await start('fleet', env)]
+      const visit = async ({ port }: Example, ...args: string[]): Promise<string | undefined> => {
+        const connect = ['-connect', `127.0.0.1:${port}`, '-ign_eof', '-tls1_3']
+        return /TLSv1\.3, (\w+) session$/m.exec(await new Program('s_client', ...connect, ...args).ended())?.[1]
+      }
+      const file = join(folder, 'fleet.pem')
+      assert.equal(await visit(one, '-sess_out', file), 'new')
+      assert.equal(await visit(two, '-sess_in', file), 'resumed')
+      await redis.stop()
+      assert.equal(await visit(one, '-sess_in', file), 'new')
     })
   })
 

@@ -44,6 +44,7 @@ inEachHome((home) => {
           open: 2,
           failed: 0,
           handshakes: { [version]: { resumed: 1, full: 1 } },
+          store: { suspended: [], failures: 0, skipped: 0, owed: 0 },
         })
         assert.equal(cache.cbHits, 1)
         assert.equal(cache.acceptGood, 2)

@@ -1,0 +1,236 @@
+// What happens when a store fails, whichever it is: it is not asked for a while when it keeps failing, it is reported once
+// in a while, and what could not be deleted is deleted later. Nothing here knows TLS, or fails because a store does.
+
+import {
+  type CircuitBreakerPolicy,
+  CircuitState,
+  ConsecutiveBreaker,
+  circuitBreaker,
+  ExponentialBackoff,
+  handleWhen,
+} from 'cockatiel'
+import { storeError } from './input.js'
+import { ReportLimiter } from './limiter.js'
+import type { SessionStore } from './store.js'
+
+/** What is asked of a store. Each is judged by itself: a store that is full refuses to write and can still be read. */
+export type StoreOperation = 'get' | 'take' | 'set' | 'delete'
+
+/** How a store has done under its guard. */
+export interface StoreStats {
+  /** What the store has failed in so often that it is not asked to do it now. */
+  suspended: StoreOperation[]
+  /** Failures, those that were not reported included. */
+  failures: number
+  /** What the store was not asked to do because it had failed before. */
+  skipped: number
+  /** Now: sessions that are to be deleted as soon as the store can do it. Here they are gone already. */
+  owed: number
+}
+
+/** Stands for an answer when the store was not asked. */
+export const notAsked = Symbol('not asked')
+
+/** Failures in a row after which a store is left alone. */
+const FAILURES = 5
+/** Milliseconds until it is tried again: at first, and at most, after trying has failed again and again. */
+const PAUSE = { initialDelay: 500, maxDelay: 15_000 }
+/** Milliseconds within which one kind of failure is reported once. */
+const REPORT_INTERVAL = 10_000
+/** The least number of milliseconds after which a write counts as failed. Nobody waits for it as for a look-up. */
+const WRITE_TIMEOUT = 2000
+/** How many sessions are remembered that have to be deleted. */
+const MOST_OWED = 10_000
+/** How many of them are deleted each time that the store has done something well. */
+const PAID_AT_ONCE = 16
+
+interface Debt {
+  readonly id: Buffer
+  trying: boolean
+}
+
+/** Stands between a server and its store. */
+export class StoreGuard {
+  readonly #lookupTimeout: number
+  readonly #delete: SessionStore['delete']
+  readonly #report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void
+  readonly #circuits = new Map<StoreOperation, CircuitBreakerPolicy>()
+  readonly #reports = new ReportLimiter(REPORT_INTERVAL)
+  /** By id in hexadecimal, the oldest first. */
+  readonly #owed = new Map<string, Debt>()
+  #failures = 0
+  #skipped = 0
+
+  /**
+   * `lookupTimeout` is in milliseconds, `remove` deletes a session, `report` is told of failures, not of each one, and must not
+   * throw.
+   */
+  constructor(
+    lookupTimeout: number,
+    remove: SessionStore['delete'],
+    report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void,
+  ) {
+    this.#lookupTimeout = lookupTimeout
+    this.#delete = remove
+    this.#report = report
+  }
+
+  /**
+   * Asks the store by `call`, unless it is to be left alone. What `call` returns and throws comes out as it is; `late` is told
+   * when a promise has taken too long, which counts as a failure.
+   */
+  ask<T>(
+    operation: StoreOperation,
+    call: () => T | PromiseLike<T>,
+    late?: (error: Error) => void,
+  ): T | PromiseLike<T> | typeof notAsked {
+    let outcome: { answer: T | PromiseLike<T> } | { error: unknown } | undefined
+    const attempt = (): Promise<void> | undefined => {
+      try {
+        const answer = call()
+        outcome = { answer }
+        return isPromise(answer) ? this.#inTime(operation, answer, late) : undefined
+      } catch (error) {
+        outcome = { error }
+        throw error
+      }
+    }
+    const circuit = this.#circuit(operation)
+    // While one call finds out whether the store is back, cockatiel would let others wait for it; so would their clients.
+    if (circuit.state !== CircuitState.HalfOpen) circuit.execute(attempt).then(this.#payDebts, () => {})
+    // Set by now: cockatiel calls at once, or not at all.
+    const known = outcome as { answer: T | PromiseLike<T> } | { error: unknown } | undefined
+    if (known === undefined) {
+      this.#skipped += 1
+      return notAsked
+    }
+    if ('error' in known) throw known.error
+    return known.answer
+  }
+
+  /** The same for what needs no answer: failures are reported. The promise says when it is over, well or badly. */
+  tell(operation: 'set' | 'delete', id: Buffer, call: () => void | PromiseLike<void>): PromiseLike<boolean> | boolean {
+    let failed = false
+    const failure = (error: unknown): false => {
+      if (!failed) this.failed(operation, id, error)
+      failed = true
+      return false
+    }
+    try {
+      const result = this.ask(operation, call, failure)
+      if (result === notAsked) return false
+      return isPromise(result) ? result.then(() => true, failure) : true
+    } catch (error) {
+      return failure(error)
+    }
+  }
+
+  /** Counts a failure, and reports it unless one of its kind was reported a moment ago. */
+  failed(operation: StoreOperation, id: Buffer, cause: unknown): void {
+    this.#failures += 1
+    const { code, message } = (cause ?? {}) as { code?: unknown; message?: unknown }
+    const suppressed = this.#reports.admit(`${operation} ${typeof code === 'string' ? code : message}`)
+    if (suppressed !== null) this.#report(operation, id, cause, suppressed)
+  }
+
+  /** Deletes a session, now or when the store can. From now on it `isGone`. */
+  remove(id: Buffer): void {
+    const key = id.toString('hex')
+    const debt = { id, trying: false }
+    this.#owed.delete(key)
+    this.#owed.set(key, debt)
+    this.#pay(key, debt)
+    if (this.#owed.size <= MOST_OWED) return
+    for (const oldest of this.#owed.keys()) {
+      this.#owed.delete(oldest)
+      break
+    }
+  }
+
+  /** Whether this session is to be deleted, whatever the store says. */
+  isGone(id: Buffer): boolean {
+    return this.#owed.size > 0 && this.#owed.has(id.toString('hex'))
+  }
+
+  /** A session is about to be stored under this id, and is not the one that was to be deleted. */
+  comesBack(id: Buffer): void {
+    if (this.#owed.size > 0) this.#owed.delete(id.toString('hex'))
+  }
+
+  stats(): StoreStats {
+    const suspended = [...this.#circuits].filter(([, { state }]) => state !== CircuitState.Closed)
+    return {
+      suspended: suspended.map(([operation]) => operation),
+      failures: this.#failures,
+      skipped: this.#skipped,
+      owed: this.#owed.size,
+    }
+  }
+
+  #circuit(operation: StoreOperation): CircuitBreakerPolicy {
+    const known = this.#circuits.get(operation)
+    if (known !== undefined) return known
+    const breaker = new ConsecutiveBreaker(FAILURES)
+    const circuit = circuitBreaker(handleWhen(isStoresFault), { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
+    this.#circuits.set(operation, circuit)
+    return circuit
+  }
+
+  /** Follows an answer until it is there, or should be. */
+  #inTime(operation: StoreOperation, answer: PromiseLike<unknown>, late?: (error: Error) => void): Promise<void> {
+    const looks = operation === 'get' || operation === 'take'
+    const limit = looks ? this.#lookupTimeout : Math.max(this.#lookupTimeout, WRITE_TIMEOUT)
+    return new Promise((resolve, reject) => {
+      let over = false
+      const overdue = (): void => {
+        if (over) return
+        const error = storeError(looks ? 'ERR_LOOKUP_TIMEOUT' : 'ERR_STORE_TIMEOUT', `No answer within ${limit} ms`)
+        reject(error)
+        late?.(error)
+      }
+      // An answer that has arrived while JavaScript was busy is not the store's fault: it is read before this is called.
+      const timer = setTimeout(() => setImmediate(overdue), limit).unref()
+      const settle = (how: () => void): void => {
+        over = true
+        clearTimeout(timer)
+        how()
+      }
+      answer.then(
+        () => settle(resolve),
+        (error: unknown) => settle(() => reject(error)),
+      )
+    })
+  }
+
+  readonly #payDebts = (): void => {
+    let paid = 0
+    for (const [key, debt] of this.#owed) {
+      if (debt.trying) continue
+      if (!this.#pay(key, debt) || ++paid === PAID_AT_ONCE) return
+    }
+  }
+
+  /** Tries to delete what is to be deleted. Returns whether there is a point in trying others. */
+  #pay(key: string, debt: Debt): boolean {
+    debt.trying = true
+    const settle = (done: boolean): boolean => {
+      debt.trying = false
+      if (done && this.#owed.get(key) === debt) this.#owed.delete(key)
+      return done
+    }
+    const result = this.tell('delete', debt.id, () => this.#delete(debt.id))
+    if (typeof result === 'boolean') return settle(result)
+    result.then(settle)
+    return true
+  }
+}
+
+/** Whether an error says something of the store, and not only of what it was asked to keep, such as a session that is too large. */
+function isStoresFault(error: unknown): boolean {
+  const { code } = (error ?? {}) as { code?: unknown }
+  return code !== 'ERR_OUT_OF_RANGE' && code !== 'ERR_INVALID_ARG_TYPE'
+}
+
+export function isPromise<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof (value as { then?: unknown } | null | undefined)?.then === 'function'
+}

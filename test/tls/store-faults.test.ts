@@ -1,0 +1,348 @@
+// createServer({ sessionStore }) over a real Redis that fails in every way a network and a machine can: each handshake
+// completes, one event tells, the store is left alone while it is dead and used again when it is back, and what is in it stays.
+
+import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Server, ServerOptions, SessionStoreError } from 'openssl-session'
+import { MemorySessionStore, RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
+import type { createClient } from 'redis'
+import { certs } from '../support/certs.js'
+import { type Fault, FaultyProxy } from '../support/proxy.js'
+import { RedisCluster, RedisServer } from '../support/redis.js'
+import { sanitized } from '../support/sanitizer.js'
+import {
+  closeAll,
+  describeInEachHome,
+  dialled,
+  exchange,
+  hangUp,
+  inEachVersion,
+  only,
+  serve,
+  sessionOf,
+  until,
+  type Version,
+} from '../support/tls.js'
+
+/** Milliseconds: `lookupTimeout` of the servers here. */
+const LIMIT = sanitized ? 1000 : 200
+
+/** One visit: whether the client's session was resumed, and the session for the next. The connection works in any case. */
+async function visit(port: number, session?: Buffer): Promise<{ resumed: boolean; session: Buffer; took: number }> {
+  const began = performance.now()
+  const client = await dialled(port, session ? { session } : {})
+  const took = performance.now() - began
+  const resumed = client.isSessionReused()
+  const next = resumed && client.getProtocol() === 'TLSv1.2' ? (session as Buffer) : await sessionOf(client)
+  assert.equal(await exchange(client, 'x'), 'x')
+  await hangUp(client)
+  return { resumed, session: next, took }
+}
+
+/** A server with a store whose errors are noted. */
+async function guarded(
+  version: Version,
+  sessionStore: SessionStore,
+  options: ServerOptions = {},
+): Promise<{ server: Server; port: number; errors: SessionStoreError[] }> {
+  const running = await serve({ ...only(version), sessionStore, lookupTimeout: LIMIT, ...options })
+  const errors: SessionStoreError[] = []
+  running.server.on('sessionStoreError', (error) => errors.push(error))
+  running.server.on('tlsClientError', (error) => assert.fail(error))
+  return { ...running, errors }
+}
+
+function suspended(server: Server): string[] {
+  return server.stats().store?.suspended ?? []
+}
+
+describeInEachHome('a server whose Redis fails', (home) => {
+  let redis: RedisServer
+  let proxy: FaultyProxy
+  let client: ReturnType<typeof createClient>
+  let direct: ReturnType<typeof createClient>
+
+  before(async () => {
+    redis = await RedisServer.start()
+    direct = await redis.client()
+  })
+
+  after(() => redis.stop())
+
+  beforeEach(async () => {
+    await direct.flushAll()
+    proxy = await FaultyProxy.start(redis.port)
+    client = await redis.client({ socket: { reconnectStrategy: 20 } }, proxy.port)
+  })
+
+  afterEach(async () => {
+    await closeAll()
+    client.destroy()
+    await proxy.stop()
+  })
+
+  const storeOf = (): RedisSessionStore => new RedisSessionStore({ client, commandTimeout: LIMIT })
+
+  inEachVersion((version) => {
+    /** The operation by which this version looks a session up. */
+    const look = version === 'TLSv1.2' ? 'get' : 'take'
+
+    const faults: Record<string, { fault: Fault; causes: RegExp; waits?: boolean }> = {
+      'answers too late': {
+        fault: { kind: 'delay', milliseconds: LIMIT * 2 },
+        causes: /No answer|Timeout|timeout/,
+        waits: true,
+      },
+      'never answers': { fault: { kind: 'drop' }, causes: /No answer|imeout/, waits: true },
+      'resets connections': { fault: { kind: 'reset' }, causes: /closed|ECONNRESET|imeout|No answer/ },
+      'ends in the middle of an answer': { fault: { kind: 'truncate', bytes: 9 }, causes: /closed|imeout|No answer/ },
+      'answers nonsense': { fault: { kind: 'garbage', bytes: Buffer.from('nonsense\r\n') }, causes: /./ },
+      'answers with an error': {
+        fault: { kind: 'garbage', bytes: Buffer.from('-LOADING not yet\r\n') },
+        causes: /LOADING|No answer/,
+      },
+    }
+    // Each takes its time: one version in each home is enough.
+    const here = (home === 'engine') === (version === 'TLSv1.3') ? Object.entries(faults) : []
+    for (const [what, { fault, causes, waits }] of here) {
+      it(`that ${what} completes every handshake, tells once of each kind, leaves it alone, and comes back`, async () => {
+        const { server, port, errors } = await guarded(version, storeOf())
+        const sessions = await stored(port, version, 3)
+        proxy.fault = fault
+        // Ids that nobody knows, so that what is in the store stays as it is.
+        const strange = await strangers(version, 8)
+        let full = 0
+        for (const session of strange) full += (await visit(port, session)).resumed ? 0 : 1
+        assert.equal(full, 8)
+        assert.ok(suspended(server).includes(look), String(suspended(server)))
+        // Nobody waits for it any more, but one now and then who finds out whether it is back.
+        const times = []
+        for (const session of strange.slice(0, 3)) times.push((await visit(port, session)).took)
+        if (waits) assert.ok(Math.min(...times) < LIMIT, `took ${times} ms`)
+        const { failures = 0, skipped = 0 } = server.stats().store ?? {}
+        assert.ok(failures >= 5 && skipped >= 3, `${failures} failures, ${skipped} skipped`)
+        const kinds = errors.map(({ operation, cause }) => `${operation} ${(cause as Error).message}`)
+        assert.equal(new Set(kinds).size, kinds.length, String(kinds))
+        assert.ok(kinds.some((kind) => kind.startsWith(look)))
+        for (const error of errors) {
+          assert.equal(error.code, 'ERR_SESSION_STORE')
+          assert.equal(error.id.length, 32)
+          assert.match((error.cause as Error).message, causes)
+        }
+        proxy.fault = { kind: 'none' }
+        await back(server, port, version)
+        for (const session of sessions) assert.equal((await visit(port, session)).resumed, true)
+      })
+    }
+
+    it('that dies with look-ups under way answers them in full', async () => {
+      const { port } = await guarded(version, storeOf(), { lookupTimeout: 5000 })
+      const sessions = await stored(port, version, 8)
+      proxy.fault = { kind: 'drop' }
+      const requests = proxy.requests
+      const visits = sessions.map((session) => visit(port, session))
+      await until(() => proxy.requests > requests)
+      await sleep(20)
+      proxy.fault = { kind: 'none' }
+      proxy.resetAll()
+      const began = Date.now()
+      for (const { resumed } of await Promise.all(visits)) assert.equal(resumed, false)
+      assert.ok(Date.now() - began < 3000)
+    })
+
+    it('that is full goes on resuming what it has', async () => {
+      const { server, port, errors } = await guarded(version, storeOf())
+      const sessions = await stored(port, version, 8)
+      await direct.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' })
+      try {
+        for (let count = 0; count < 8; count++) assert.equal((await visit(port)).resumed, false)
+        assert.deepEqual(suspended(server), ['set'])
+        assert.deepEqual(
+          errors.map(({ operation, cause }) => [operation, (cause as NodeJS.ErrnoException).code]),
+          [['set', 'ERR_REDIS_OOM']],
+        )
+        for (const session of sessions) assert.equal((await visit(port, session)).resumed, true)
+      } finally {
+        await direct.configSet('maxmemory', '0')
+      }
+      await back(server, port, version)
+      const { session } = await visit(port)
+      assert.equal((await visit(port, session)).resumed, true)
+    })
+  })
+
+  it('that was down when the server started serves without, and uses it when it comes', async () => {
+    proxy.fault = { kind: 'reset' }
+    proxy.resetAll()
+    const { server, port, errors } = await guarded('TLSv1.3', storeOf())
+    for (let count = 0; count < 6; count++) assert.equal((await visit(port)).resumed, false)
+    await until(() => errors.some(({ operation }) => operation === 'set'))
+    proxy.fault = { kind: 'none' }
+    await back(server, port, 'TLSv1.3')
+    const { session } = await visit(port)
+    assert.equal((await visit(port, session)).resumed, true)
+  })
+
+  it('gives back what it has taken for a handshake that did not wait', async () => {
+    const { port } = await guarded('TLSv1.3', storeOf())
+    const [session] = await stored(port, 'TLSv1.3', 1)
+    const before = await direct.dbSize()
+    proxy.fault = { kind: 'delay', milliseconds: LIMIT * 2 }
+    const client = await dialled(port, { session })
+    assert.equal(client.isSessionReused(), false)
+    proxy.fault = { kind: 'none' }
+    // What the new connection has got comes on top.
+    for (let tries = 0; tries < 100 && (await direct.dbSize()) < before + 2; tries++) await sleep(20)
+    assert.equal(await direct.dbSize(), before + 2)
+    const ttl = await direct.pTTL((await direct.keys('*'))[0] as string)
+    assert.ok(ttl > 0)
+    assert.equal((await visit(port, session)).resumed, true)
+    assert.equal((await visit(port, session)).resumed, false)
+  })
+
+  it('resumes no session that it could not delete, and deletes it when it can', async () => {
+    const { server, port } = await guarded('TLSv1.2', storeOf())
+    const client = await dialled(port)
+    const session = client.getSession() as Buffer
+    assert.equal(await direct.dbSize(), 1)
+    proxy.fault = { kind: 'reset' }
+    // Not as a connection should end: OpenSSL withdraws the session.
+    client.destroy()
+    await until(() => (server.stats().store?.owed ?? 0) === 1)
+    proxy.fault = { kind: 'none' }
+    const again = await dialled(port, { session })
+    assert.equal(again.isSessionReused(), false)
+    await until(() => server.stats().store?.owed === 0)
+    // What is there is the new connection's.
+    assert.equal(await direct.dbSize(), 1)
+    assert.equal((await visit(port, session)).resumed, false)
+    await hangUp(again)
+  })
+
+  it('waits for nobody while JavaScript was busy: an answer that is there counts', async () => {
+    const { server, port } = await guarded('TLSv1.2', storeOf())
+    const { session } = await visit(port)
+    for (let count = 0; count < 5; count++) {
+      const requests = proxy.requests
+      const coming = visit(port, session)
+      await until(() => proxy.requests > requests)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, LIMIT * 1.5)
+      await coming
+    }
+    assert.deepEqual(suspended(server), [])
+    // On the engine clients do not wait for JavaScript, either.
+    if (home === 'inline') assert.equal(server.stats().store?.failures, 0)
+  })
+
+  // Its look-ups are the same in both homes.
+  if (home === 'engine') {
+    it('is not held against a sealed store either', async () => {
+      const sessionStore = new SealedSessionStore({ store: storeOf(), keys: [Buffer.alloc(32, 1)] })
+      const { server, port } = await guarded('TLSv1.3', sessionStore)
+      const [session] = await stored(port, 'TLSv1.3', 1)
+      proxy.fault = { kind: 'drop' }
+      for (const other of await strangers('TLSv1.3', 6)) assert.equal((await visit(port, other)).resumed, false)
+      assert.ok(suspended(server).includes('take'))
+      proxy.fault = { kind: 'none' }
+      await back(server, port, 'TLSv1.3')
+      assert.equal((await visit(port, session)).resumed, true)
+    })
+  }
+
+  /** Sessions that are in Redis, and nothing else is. */
+  async function stored(port: number, version: Version, count: number): Promise<Buffer[]> {
+    const sessions = await Promise.all(Array.from({ length: count }, async () => (await visit(port)).session))
+    const expected = version === 'TLSv1.3' ? count * 2 : count
+    while ((await direct.dbSize()) < expected) await sleep(5)
+    return sessions
+  }
+
+  /** Sessions of another server, which the one under test can be asked for and does not have. */
+  async function strangers(version: Version, count: number): Promise<Buffer[]> {
+    const elsewhere = new RedisSessionStore({ client: direct, prefix: 'elsewhere:' })
+    const { server, port } = await serve({ ...only(version), sessionStore: elsewhere })
+    const sessions = await Promise.all(Array.from({ length: count }, async () => (await visit(port)).session))
+    server.close()
+    return sessions
+  }
+
+  /** Waits until the server uses its store for everything again. It finds out by trying, when it has something to ask. */
+  async function back(server: Server, port: number, version: Version): Promise<void> {
+    const [other] = await strangers(version, 1)
+    for (let tries = 0; tries < 200 && suspended(server).length > 0; tries++) {
+      await visit(port, other)
+      await sleep(25)
+    }
+    assert.deepEqual(suspended(server), [])
+  }
+})
+
+describe('a server whose Redis Cluster loses a master', () => {
+  let cluster: RedisCluster
+
+  before(async function () {
+    this.timeout(60_000)
+    cluster = await RedisCluster.start(1)
+  })
+
+  afterEach(closeAll)
+
+  after(() => cluster.stop())
+
+  it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
+    this.timeout(60_000)
+    const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
+    const { server, port, errors } = await guarded('TLSv1.2', store)
+    const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))
+    const masters = await cluster.masters()
+    assert.equal(masters.length, 3)
+    await masters[0]?.kill()
+    const began = Date.now()
+    let visits = 0
+    let resumed = 0
+    const round = async (): Promise<number> => {
+      const ways = await Promise.all(sessions.map(async (session) => (await visit(port, session)).resumed))
+      visits += ways.length
+      return ways.filter((way) => way).length
+    }
+    while (resumed < sessions.length && Date.now() - began < 30_000) resumed = await round()
+    assert.equal(resumed, sessions.length, `${resumed} of ${sessions.length}: ${errors.map(({ message }) => message)}`)
+    assert.ok(visits > sessions.length, 'nobody came in between')
+    assert.ok(errors.length > 0)
+    // Nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
+    for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
+      await visit(port)
+      await sleep(50)
+    }
+    assert.deepEqual(suspended(server), [])
+  })
+})
+
+/** A store with room for sessions without a client's certificate. */
+class SmallStore extends MemorySessionStore {
+  override set(id: Buffer, session: Buffer, ttl: number): void {
+    if (session.length > 300) throw Object.assign(new RangeError('too large'), { code: 'ERR_OUT_OF_RANGE' })
+    super.set(id, session, ttl)
+  }
+}
+
+describeInEachHome('a server whose sessions are too large for its store', () => {
+  afterEach(closeAll)
+
+  it('says so, and goes on storing those that are not', async () => {
+    const certificates = certs()
+    const sessionStore = new SmallStore()
+    const options = { requestCert: true, rejectUnauthorized: false, ca: certificates.root.cert }
+    const { server, port, errors } = await guarded('TLSv1.2', sessionStore, options)
+    const { chain: cert, key } = certificates.client
+    for (let count = 0; count < 7; count++) await hangUp(await dialled(port, { cert, key }))
+    await until(() => server.stats().store?.failures === 7)
+    assert.deepEqual(
+      errors.map(({ operation, cause }) => [operation, (cause as NodeJS.ErrnoException).code]),
+      [['set', 'ERR_OUT_OF_RANGE']],
+    )
+    assert.deepEqual(suspended(server), [])
+    const { session } = await visit(port)
+    assert.equal((await visit(port, session)).resumed, true)
+  })
+})
