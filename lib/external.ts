@@ -81,11 +81,11 @@ export class ExternalSessions {
     return this.#guard.stats()
   }
 
-  /** Stores a new session until it expires. */
-  save(session: libssl.SSL_SESSION): void {
+  /** Stores a new session until it expires. A promise says when that is over. */
+  save(session: libssl.SSL_SESSION): PromiseLike<unknown> | null {
     const bytes = libssl.i2d_SSL_SESSION(session)
     const ttl = libssl.SSL_SESSION_get_time(session) + libssl.SSL_SESSION_get_timeout(session) - Date.now() / 1000
-    if (bytes !== null) this.keep(libssl.SSL_SESSION_get_id(session), bytes, ttl)
+    return bytes && this.keep(libssl.SSL_SESSION_get_id(session), bytes, ttl)
   }
 
   /** Stores a new session in DER form for so many seconds. Where that takes time, a promise says when it is over, well or badly. */

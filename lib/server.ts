@@ -369,7 +369,7 @@ export class Server extends net.Server {
     const socket = new TLSSocket(transport, this.#socketOptions(this.#context), {
       owner: this.#owner,
       lookupTimeout: this.#lookupTimeout,
-      holdsSessions: this.listenerCount('newSession') > 0,
+      holdsSessions: this.#sessions !== null || this.listenerCount('newSession') > 0,
     })
     this.#handedIn.add(socket)
     this.#offerEvents(socket)
@@ -551,7 +551,8 @@ export class Server extends net.Server {
   }
 
   #newSession(socket: TLSSocket, session: libssl.SSL_SESSION): void {
-    this.#sessions?.save(session)
+    const kept = this.#sessions?.save(session)
+    if (kept) socket._holdUntil(kept)
     if (this.listenerCount('newSession') === 0) return
     const bytes = libssl.i2d_SSL_SESSION(session)
     if (bytes === null) return

@@ -551,6 +551,16 @@ export class TLSSocket extends EndpointStream {
     }
   }
 
+  /** @internal Keeps what TLS has to send back until a new session is stored, but not for long: the client may use it elsewhere at once. */
+  _holdUntil(stored: PromiseLike<unknown>): void {
+    const release = this.#connection.hold()
+    const timer = setTimeout(release, longestHold).unref()
+    stored.then(() => {
+      clearTimeout(timer)
+      release()
+    })
+  }
+
   /** @internal A client's new session; before the server is known to be the right one it waits. */
   _clientSession(session: libssl.SSL_SESSION): void {
     if (!this.secureConnecting && this.listenerCount('session') === 0) return
@@ -583,6 +593,9 @@ export class TLSSocket extends EndpointStream {
     })
   }
 }
+
+/** Milliseconds for which a client's new session is kept back; native/engine/telling.cc has the same. */
+const longestHold = 50
 
 const protocolNames = new Map([
   [libssl.TLS1_3_VERSION, 'TLSv1.3'],

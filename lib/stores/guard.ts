@@ -44,6 +44,12 @@ const MOST_OWED = 10_000
 /** How many of them are deleted each time that the store has done something well. */
 const PAID_AT_ONCE = 16
 
+interface Circuit {
+  readonly policy: CircuitBreakerPolicy
+  /** The last that was heard of the store was good. */
+  isSound: boolean
+}
+
 interface Debt {
   readonly id: Buffer
   trying: boolean
@@ -54,7 +60,7 @@ export class StoreGuard {
   readonly #lookupTimeout: number
   readonly #delete: SessionStore['delete']
   readonly #report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void
-  readonly #circuits = new Map<StoreOperation, CircuitBreakerPolicy>()
+  readonly #circuits = new Map<StoreOperation, Circuit>()
   readonly #reports = new ReportLimiter(REPORT_INTERVAL)
   /** By id in hexadecimal, the oldest first. */
   readonly #owed = new Map<string, Debt>()
@@ -84,6 +90,7 @@ export class StoreGuard {
     call: () => T | PromiseLike<T>,
     late?: (error: Error) => void,
   ): T | PromiseLike<T> | typeof notAsked {
+    const circuit = this.#circuit(operation)
     let outcome: { answer: T | PromiseLike<T> } | { error: unknown } | undefined
     const attempt = (): Promise<void> | undefined => {
       try {
@@ -95,9 +102,21 @@ export class StoreGuard {
         throw error
       }
     }
-    const circuit = this.#circuit(operation)
-    // While one call finds out whether the store is back, cockatiel would let others wait for it; so would their clients.
-    if (circuit.state !== CircuitState.HalfOpen) circuit.execute(attempt).then(this.#payDebts, () => {})
+    if (circuit.isSound) {
+      // There are no failures that a success would make up for: cockatiel need not hear of one that comes at once.
+      let following: Promise<void> | undefined
+      try {
+        following = attempt()
+        if (following === undefined && this.#owed.size > 0) queueMicrotask(this.#payDebts)
+      } catch (error) {
+        following = Promise.reject(error)
+      }
+      if (following !== undefined) this.#judge(circuit, () => following)
+      following?.catch(() => {})
+    } else if (circuit.policy.state !== CircuitState.HalfOpen) {
+      // While one call finds out whether the store is back, cockatiel would let others wait for it; so would their clients.
+      this.#judge(circuit, attempt)
+    }
     // Set by now: cockatiel calls at once, or not at all.
     const known = outcome as { answer: T | PromiseLike<T> } | { error: unknown } | undefined
     if (known === undefined) {
@@ -106,6 +125,19 @@ export class StoreGuard {
     }
     if ('error' in known) throw known.error
     return known.answer
+  }
+
+  /** Has cockatiel count what becomes of an attempt. */
+  #judge(circuit: Circuit, attempt: () => Promise<void> | undefined): void {
+    circuit.policy.execute(attempt).then(
+      () => {
+        circuit.isSound = circuit.policy.state === CircuitState.Closed
+        this.#payDebts()
+      },
+      () => {
+        circuit.isSound = false
+      },
+    )
   }
 
   /** The same for what needs no answer: failures are reported. The promise says when it is over, well or badly. */
@@ -158,7 +190,7 @@ export class StoreGuard {
   }
 
   stats(): StoreStats {
-    const suspended = [...this.#circuits].filter(([, { state }]) => state !== CircuitState.Closed)
+    const suspended = [...this.#circuits].filter(([, { policy }]) => policy.state !== CircuitState.Closed)
     return {
       suspended: suspended.map(([operation]) => operation),
       failures: this.#failures,
@@ -167,11 +199,12 @@ export class StoreGuard {
     }
   }
 
-  #circuit(operation: StoreOperation): CircuitBreakerPolicy {
+  #circuit(operation: StoreOperation): Circuit {
     const known = this.#circuits.get(operation)
     if (known !== undefined) return known
     const breaker = new ConsecutiveBreaker(FAILURES)
-    const circuit = circuitBreaker(handleWhen(isStoresFault), { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
+    const policy = circuitBreaker(handleWhen(isStoresFault), { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
+    const circuit = { policy, isSound: true }
     this.#circuits.set(operation, circuit)
     return circuit
   }

@@ -238,7 +238,8 @@ void Connection::prepare(SSL* ssl) {
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
-  if (profile_->settings.hold_sessions) buffer_output(ssl);
+  // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
+  if (profile_->settings.hold_sessions || profile_->settings.stores) buffer_output(ssl);
 }
 
 // From now on flush_output() decides when what TLS sends goes out.

@@ -115,9 +115,6 @@ void Connection::shake_hands() {
           version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
       if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
-    // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
-    const bool makes_session = SSL_version(ssl_.get()) == TLS1_3_VERSION || SSL_session_reused(ssl_.get()) == 0;
-    if (reason == SSL_ERROR_WANT_READ && stores() && !buffers_output_ && makes_session) buffer_output(ssl_.get());
     step_ = nullptr;
   }
   // Answered already, perhaps by nobody: the deadline is for what is still awaited.
@@ -335,6 +332,10 @@ bool Connection::flush_output(bool whatever_is_held) {
       wants_write_ = errno == EAGAIN || errno == EINTR;
       // Any other failure, reading will find too.
       return false;
+    }
+    if (sent == size) {
+      BIO_reset(memory);
+      break;
     }
     for (ssize_t left = sent; left > 0;) {
       left -= BIO_read(memory, part.data(), static_cast<int>(std::min<ssize_t>(left, part.size())));
