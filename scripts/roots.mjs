@@ -12,9 +12,10 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
-const inside = '/openssl-session'
+/** Where the checkout is, seen from inside a root. */
+export const inside = '/openssl-session'
 const mirror = 'http://deb.debian.org/debian'
-const packages = 'ca-certificates curl g++ iproute2 libatomic1 make pkg-config procps python3'.split(' ')
+const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3'.split(' ')
 const multiarch = 'x86_64-linux-gnu'
 
 /** Where each OpenSSL comes from. `suite` is installed; `from` is a suite on top of it that has the OpenSSL. */
@@ -118,7 +119,10 @@ export function opensslPrefix(name) {
   }
   for (const file of ['openssl.pc', 'libssl.pc', 'libcrypto.pc']) {
     const text = readFileSync(join(libraries, 'pkgconfig', file), 'utf8')
-    const relocated = text.replace(/^prefix=.*/m, `prefix=${prefix}`).replace(/^libdir=.*/m, `libdir=${prefix}/lib`)
+    // Relative, because a root sees the checkout elsewhere.
+    const relocated = text
+      .replace(/^prefix=.*/m, 'prefix=${pcfiledir}/../..')
+      .replace(/^libdir=.*/m, 'libdir=${prefix}/lib')
     writeFileSync(join(prefix, 'lib', 'pkgconfig', file), relocated)
   }
   writeFileSync(stamp, version)
@@ -134,7 +138,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
       const { status } = spawnSync(...entering(name, rest, { node }), { stdio: 'inherit' })
       process.exitCode = status ?? 1
     } else {
-      for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(roots)) console.log(makeRoot(name))
+      for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(roots))
+        console.log(makeRoot(name))
     }
   } catch (error) {
     console.error(error.message)

@@ -188,13 +188,25 @@ describe('Loading the addon', () => {
 
   it('is refused with ERR_OPENSSL_VERSION_MISMATCH when the library is older than the headers', function () {
     if (runtime().linkage === 'static' || !(process.arch in functionReturning)) this.skip()
-    const older = runtime().headerVersionNumber - 0x10
+    // Functions come with minor versions, so that is what counts: an older patch of the same is good enough.
+    const older = runtime().headerVersionNumber - 0x10_0000
     const name = neededName('libcrypto')
     writeFileSync(join(folder, name), withVersionNumber(readFileSync(runtime().libcrypto), older))
     const { code, message } = runFresh<Failure>(importIt, { LD_LIBRARY_PATH: folder })
     assert.equal(code, 'ERR_OPENSSL_VERSION_MISMATCH')
     assert.ok(message.includes(join(folder, name)), message)
     assert.ok(message.includes(runtime().headerVersion), message)
+  })
+
+  it('accepts an older patch of the version that the headers have, since both promise the same functions', function () {
+    if (runtime().linkage === 'static' || !(process.arch in functionReturning)) this.skip()
+    const { headerVersionNumber } = runtime()
+    const patch = headerVersionNumber >= 0x3000_0000 ? 0xf_fff0 : 0xff0
+    const older = (headerVersionNumber & ~patch) >>> 0
+    writeFileSync(join(folder, neededName('libcrypto')), withVersionNumber(readFileSync(runtime().libcrypto), older))
+    const loaded = runFresh<Runtime>(`return (${importIt}).runtime()`, { LD_LIBRARY_PATH: folder })
+    assert.equal(loaded.libraryVersionNumber, older)
+    assert.equal(loaded.headerVersionNumber, headerVersionNumber)
   })
 
   it('fails with ERR_ADDON_NOT_BUILT, naming the command that builds it, when it is missing', () => {
@@ -212,8 +224,9 @@ describe('Loading the addon', () => {
     assert.equal(runFresh<Failure>(load, { OPENSSL_SESSION_BUILD: copy }).code, 'ERR_ADDON_NOT_BUILT')
     copyFileSync(addon, copy)
     // A static build is its own libssl.
-    const inside = runtime().linkage === 'static' ? { libssl: realpathSync(copy), libcrypto: realpathSync(copy) } : {}
-    assert.deepEqual(runFresh(load, { OPENSSL_SESSION_BUILD: copy }), { ...runtime(), ...inside })
+    const file = realpathSync(copy)
+    const inside = runtime().linkage === 'static' ? { libssl: file, libcrypto: file } : {}
+    assert.deepEqual(runFresh(load, { OPENSSL_SESSION_BUILD: copy }), { ...runtime(), addon: file, ...inside })
     const { code, message } = runFresh<Failure>(load, { OPENSSL_SESSION_BUILD: 'NoSuchBuild' })
     assert.equal(code, 'ERR_ADDON_NOT_BUILT')
     assert.ok(message.includes(join('build', 'NoSuchBuild')), message)
