@@ -61,7 +61,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const args = process.argv.slice(2)
     const files = args.length > 0 ? args : prebuilds()
-    if (files.length === 0) throw new Error('There are no prebuilds: `npm run prebuild` makes them.')
+    if (files.length === 0) throw new Error('There are no prebuilds: `npm run prebuilds` makes them.')
     for (const file of files) console.log(checkPrebuild(file))
   } catch (error) {
     console.error(error.message)

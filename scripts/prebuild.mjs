@@ -57,7 +57,10 @@ try {
   mkdirSync(target, { recursive: true })
   for (const name of names.length > 0 ? names : Object.keys(prebuilds)) {
     const file = join(target, `${name}.node`)
-    copyFileSync(build(name, join('build', 'prebuild', name)), file)
+    const built = build(name, join('build', 'prebuild', name))
+    // A new file: what programs have loaded from the old one stays as it is.
+    rmSync(file, { force: true })
+    copyFileSync(built, file)
     console.log(checkPrebuild(file))
     if (!twice) continue
     // In another folder, whose name must not show either.

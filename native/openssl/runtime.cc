@@ -9,7 +9,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -101,13 +100,15 @@ void check_pairing() {
 }  // namespace
 
 void verify_genuine() {
-  static std::once_flag verified;
-  std::call_once(verified, [] {
+  // Tried again after a refusal. Not std::call_once: in glibc before 2.34 an exception leaves that one locked for ever.
+  static const bool verified = [] {
     check_origin();
     check_version();
     initialise();
     check_pairing();
-  });
+    return true;
+  }();
+  static_cast<void>(verified);
 }
 
 bool async_jobs() {
