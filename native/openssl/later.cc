@@ -11,17 +11,21 @@
 #define OSSL_WEAK(name, result, parameters) extern result later_##name parameters __asm__(#name) __attribute__((weak))
 // NOLINTBEGIN(bugprone-macro-parentheses): as in tables.h.
 // As for a macro: its parameters and result as the man page gives them, then the arguments.
-#define OSSL_LATER(name, result, parameters, arguments)        \
-  {                                                            \
-    binding::define(#name,                                     \
-                    [] parameters -> result {                  \
-                      OSSL_WEAK(name, result, parameters);     \
-                      return later_##name arguments;           \
-                    }),                                        \
-        []() -> const void* {                                  \
-          OSSL_WEAK(name, result, parameters);                 \
-          return reinterpret_cast<const void*>(&later_##name); \
-        }                                                      \
+#define OSSL_LATER(name, result, parameters, arguments) OSSL_LATER_WHEN(true, name, result, parameters, arguments)
+// The same for one that some versions must not be asked for unless a condition holds: otherwise the result is 0 or
+// null.
+#define OSSL_LATER_WHEN(condition, name, result, parameters, arguments) \
+  {                                                                     \
+    binding::define(#name,                                              \
+                    [] parameters -> result {                           \
+                      OSSL_WEAK(name, result, parameters);              \
+                      if (!(condition)) return result();                \
+                      return later_##name arguments;                    \
+                    }),                                                 \
+        []() -> const void* {                                           \
+          OSSL_WEAK(name, result, parameters);                          \
+          return reinterpret_cast<const void*>(&later_##name);          \
+        }                                                               \
   }
 // NOLINTEND(bugprone-macro-parentheses)
 
@@ -33,11 +37,14 @@ struct LaterFunction {
   const void* (*address)();
 };
 
+using CString = const char*;
+
 static constexpr LaterFunction kLaterFunctions[] = {
     // 3.0
     OSSL_LATER(SSL_new_session_ticket, int, (SSL * ssl), (ssl)),
     // 3.2
-    OSSL_LATER(SSL_get0_group_name, const char*, (SSL * ssl), (ssl)),
+    // 3.5 looks into the session before there is one.
+    OSSL_LATER_WHEN(SSL_get_session(ssl) != nullptr, SSL_get0_group_name, CString, (SSL * ssl), (ssl)),
     // 3.3
     OSSL_LATER(SSL_SESSION_get_time_ex, time_t, (const SSL_SESSION* session), (session)),
     OSSL_LATER(SSL_SESSION_set_time_ex, time_t, (SSL_SESSION * session, time_t time), (session, time)),

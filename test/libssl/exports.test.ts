@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as libssl from 'openssl-session/libssl'
 import { libsslExports, libsslFunctions, packageFolder } from '../support/libssl_api.js'
+import { isPrebuilt } from '../support/versions.js'
 
 const values: Readonly<Record<string, unknown>> = libssl
 
@@ -246,12 +247,15 @@ describe('the constants of openssl-session/libssl', () => {
   const inHeaders = constantsInHeaders()
   const described = libsslExports().filter(({ kind }) => kind === 'constant')
 
-  it('were compiled from the headers that this test reads', () => {
+  it('were compiled from the headers that this test reads', function () {
+    if (isPrebuilt) this.skip()
     assert.equal(libssl.runtime().headerVersionNumber, inHeaders.version)
   })
 
   it('have the values of the system headers', () => {
-    const differing = [...inHeaders.constants].filter(([name, value]) => values[name] !== value)
+    // A prebuilt addon has the constants of the oldest version that it is for.
+    const known = [...inHeaders.constants].filter(([name]) => !isPrebuilt || values[name] !== undefined)
+    const differing = known.filter(([name, value]) => values[name] !== value)
     assert.deepEqual(
       differing.map(([name, value]) => `${name} is ${value} in C, ${values[name]} here`),
       [],

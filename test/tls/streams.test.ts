@@ -429,7 +429,8 @@ describeInEachHome('the end of a TLS connection', () => {
         )
         await program.prints(/Verify return code/)
         program.write('go\n')
-        assert.equal((await program.ended()).includes('close_notify'), goodbye)
+        // What came in; programs of 1.1.1 answer with one of their own whatever the end was.
+        assert.equal(/<<< .*close_notify/.test(await program.ended()), goodbye)
       }
     })
 
