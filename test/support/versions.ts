@@ -22,6 +22,9 @@ export function assertRemoved<T>(told: readonly T[], byExpiry: readonly T[]): vo
 /** Whether a server asks of the session that the get callback answers whether it is resumable. */
 export const checksAnsweredIsResumable = atLeast(3, 0)
 
+/** Whether SSL_clear makes a connection good for another handshake wherever the last one broke off. */
+export const clearRestores = atLeast(3, 0)
+
 /** What a client says of the alert no_application_protocol: 1.1.1 has no words for it. */
 export const noApplicationProtocol = atLeast(3, 0)
   ? { reason: 'tlsv1 alert no application protocol', code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL' }
