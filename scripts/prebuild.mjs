@@ -8,7 +8,7 @@
 // would build in place of the checkout's own.
 
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -58,9 +58,9 @@ try {
   for (const name of names.length > 0 ? names : Object.keys(prebuilds)) {
     const file = join(target, `${name}.node`)
     const built = build(name, join('build', 'prebuild', name))
-    // A new file: what programs have loaded from the old one stays as it is.
-    rmSync(file, { force: true })
-    copyFileSync(built, file)
+    // A new file in one step: programs may be using the old one, or begin meanwhile.
+    copyFileSync(built, `${file}.new`)
+    renameSync(`${file}.new`, file)
     console.log(checkPrebuild(file))
     if (!twice) continue
     // In another folder, whose name must not show either.
