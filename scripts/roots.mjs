@@ -18,7 +18,9 @@ const variable = (name) => `$\{${name}}`
 /** Where the checkout is, seen from inside a root, unless asked otherwise: the same for all who build prebuilt addons. */
 export const inside = '/openssl-session'
 const mirror = 'http://deb.debian.org/debian'
-const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3'.split(' ')
+const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3 redis-server'.split(
+  ' ',
+)
 const multiarch = 'x86_64-linux-gnu'
 
 /** Where each OpenSSL comes from: `suite` is installed, and OpenSSL taken from another that goes on top of it. */
