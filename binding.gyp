@@ -26,6 +26,8 @@
       'NAPI_CPP_EXCEPTIONS',
       'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
       'NODE_ADDON_API_DISABLE_DEPRECATED',
+      # What later versions call deprecated is still offered: users see the API of 3.0 whichever headers this is built with.
+      'OPENSSL_API_COMPAT=30000',
       'OPENSSL_SESSION_EXPECTED_VERSION="<!(node native/configure.mjs version --root=<(openssl_root))"',
     ],
     'cflags!': ['-Wno-unused-parameter'],

@@ -15,6 +15,7 @@ export interface MetricsRegister {
   removeSingleMetric(name: string): void
 }
 
+/** What `collectSessionMetrics` counts besides the sessions of this process. */
 export interface SessionMetricsOptions {
   /** Servers whose handshakes and connections are counted as well, summed up. */
   servers?: Iterable<Server>

@@ -1,21 +1,27 @@
 // Finds the addon, loads it so that it gets its own OpenSSL and not Node's, and explains what went wrong if it cannot.
 // Nothing here knows what the addon's functions do.
 //
-// The environment variable OPENSSL_SESSION_BUILD chooses another addon than build/Release: the name of a build
-// (`Debug`), or the path of a .node file, absolute or relative to the working directory (a sanitizer build, for one).
+// An addon built on this machine comes first (build/Release), then the prebuilt ones that the package carries, by what
+// libssl the machine has: newest first, and last the one with OpenSSL inside. Environment variables choose otherwise:
+//   OPENSSL_SESSION_LIBSSL  the prebuilt one for that library: `libssl.so.4`, `libssl.so.3`, `libssl.so.1.1` or `static`
+//   OPENSSL_SESSION_BUILD   the name of a build (`Debug`), or the path of a .node file, absolute or relative to the
+//                           working directory (a sanitizer build, for one)
 
 import { existsSync } from 'node:fs'
 import { constants } from 'node:os'
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+type Addon = Readonly<Record<string, unknown>>
+
 const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 
-function addonPath(): string {
-  const build = process.env.OPENSSL_SESSION_BUILD || 'Release'
-  if (build.endsWith('.node')) return resolve(build)
-  return join(packageFolder, 'build', build, 'openssl_session.node')
-}
+/** The prebuilt addons, by the library that they use; the first that loads is taken. */
+const prebuilds = ['libssl.so.4', 'libssl.so.3', 'libssl.so.1.1', 'static']
+
+const buildFile = (build: string) => join(packageFolder, 'build', build, 'openssl_session.node')
+const prebuildFile = (name: string) =>
+  join(packageFolder, 'prebuilds', `${process.platform}-${process.arch}`, `${name}.node`)
 
 /** The flags of dlopen(3) under which the addon's symbols are looked up in its own libraries before Node's. */
 function isolation(): number {
@@ -30,23 +36,53 @@ function failure(code: string, message: string, cause?: unknown): Error {
   return Object.assign(new Error(message, { cause }), { code })
 }
 
-function load(path: string): Readonly<Record<string, unknown>> {
-  if (!existsSync(path)) {
-    throw failure(
-      'ERR_ADDON_NOT_BUILT',
-      `The native part of openssl-session is missing: ${path}. Build it with \`npm rebuild openssl-session\`, ` +
-        'or in a checkout of its sources with `npm run build`.',
-    )
-  }
+function open(path: string): Addon {
   const addon = { exports: {} }
-  try {
-    process.dlopen(addon, path, isolation())
-  } catch (error) {
-    // An error with another code comes from the addon, and says itself what to do.
-    if ((error as NodeJS.ErrnoException).code !== 'ERR_DLOPEN_FAILED') throw error
-    throw unloadable(path, error as Error)
-  }
+  process.dlopen(addon, path, isolation())
   return addon.exports
+}
+
+/** Whether an error is the dynamic loader's. Any other comes from the addon, and says itself what to do. */
+const isLoaderError = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ERR_DLOPEN_FAILED'
+
+function load(path: string): Addon {
+  if (!existsSync(path)) throw missing(path)
+  try {
+    return open(path)
+  } catch (error) {
+    throw isLoaderError(error) ? unloadable(path, error as Error) : error
+  }
+}
+
+/** The first prebuilt addon whose libraries are there. */
+function loadPrebuilt(): Addon {
+  const refusals: string[] = []
+  for (const file of prebuilds.map(prebuildFile).filter((file) => existsSync(file))) {
+    try {
+      return open(file)
+    } catch (error) {
+      // One that is there and does not start is no reason to run on an older library instead.
+      if (!isLoaderError(error)) throw error
+      refusals.push((error as Error).message)
+    }
+  }
+  throw refusals.length === 0 ? missing(buildFile('Release')) : unsuitable(refusals)
+}
+
+function missing(path: string): Error {
+  return failure(
+    'ERR_ADDON_NOT_BUILT',
+    `The native part of openssl-session is missing: ${path}. Build it with \`npm rebuild openssl-session\`, ` +
+      'or in a checkout of its sources with `npm run build`.',
+  )
+}
+
+function unsuitable(refusals: string[]): Error {
+  return failure(
+    'ERR_NO_SUITABLE_PREBUILD',
+    `None of the prebuilt addons of openssl-session runs on this system:\n${refusals.map((text) => `  ${text}\n`).join('')}` +
+      'Build one here with `npm rebuild openssl-session --foreground-scripts`, which names the packages that this takes.',
+  )
 }
 
 function unloadable(path: string, error: Error): Error {
@@ -55,12 +91,24 @@ function unloadable(path: string, error: Error): Error {
     const message = `${path} was built for a newer OpenSSL than the one installed (${error.message}). ${rebuild}`
     return failure('ERR_OPENSSL_VERSION_MISMATCH', message, error)
   }
-  if (/lib(ssl|crypto)/.test(error.message)) {
+  if (/lib(ssl|crypto)/.test(error.message.replace(path, ''))) {
     const message = `${path} cannot find the OpenSSL it was built for (${error.message}). Install it, or: ${rebuild}`
     return failure('ERR_OPENSSL_NOT_FOUND', message, error)
   }
   return failure('ERR_ADDON_NOT_LOADABLE', `${path} cannot be loaded (${error.message}). ${rebuild}`, error)
 }
 
+function find(): Addon {
+  const { OPENSSL_SESSION_BUILD: build, OPENSSL_SESSION_LIBSSL: library } = process.env
+  if (build) return load(build.endsWith('.node') ? resolve(build) : buildFile(build))
+  if (library) {
+    if (prebuilds.includes(library)) return load(prebuildFile(library))
+    const message = `OPENSSL_SESSION_LIBSSL is "${library}"; it must be one of ${prebuilds.join(', ')}.`
+    throw failure('ERR_INVALID_ARG_VALUE', message)
+  }
+  const built = buildFile('Release')
+  return existsSync(built) ? load(built) : loadPrebuilt()
+}
+
 /** Everything the addon exports, by its C name. */
-export const native = load(addonPath())
+export const native = find()

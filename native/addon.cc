@@ -45,8 +45,8 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     for (const binding::TypeInfo* type : ossl::handle_types()) environment.define_class(*type, exports);
     for (const auto functions :
          {ossl::ssl_ctx_functions(), ossl::ssl_functions(), ossl::ssl_session_functions(), ossl::bio_functions(),
-          ossl::x509_functions(), ossl::err_functions(), session::callback_functions(), session::inline_functions(),
-          std::span<const binding::Function>(kOwnFunctions)}) {
+          ossl::x509_functions(), ossl::err_functions(), ossl::later_functions(), session::callback_functions(),
+          session::inline_functions(), std::span<const binding::Function>(kOwnFunctions)}) {
       export_functions(env, exports, functions);
     }
     // Not part of libssl: lib/engine.ts uses them.

@@ -1,7 +1,7 @@
 // Answers what both native builds (binding.gyp and CMakeLists.txt) ask before they can start: which OpenSSL, which
 // headers, which sources. Plain Node without dependencies, because it also runs when the package is being installed.
 //
-//   node native/configure.mjs <question> [--root=DIR] [--static=true] [--node-root=DIR]
+//   node native/configure.mjs <question> [--root=DIR] [--static=true] [--portable=true] [--node-root=DIR] [--into=DIR]
 //
 // Answers are printed with one word per line. Only facts live here; flags that are the same everywhere do not.
 
@@ -43,14 +43,13 @@ function pkgConfig(root, ...args) {
  * A folder with Node's own headers and libuv's, without the copy of OpenSSL's that Node ships next to them: what
  * is not on the include path cannot be taken by mistake.
  */
-function nodeHeaders(nodeRoot) {
+function nodeHeaders(nodeRoot, target) {
   const nodeApi = ['node_api.h', 'node_api_types.h', 'js_native_api.h', 'js_native_api_types.h']
   // The second and third are where a Node source tree, given as --nodedir, has them. The package is for a Node that was
   // installed without headers.
   const folders = ['include/node', 'src', 'deps/uv/include'].map((folder) => join(resolve(nodeRoot), folder))
   const packaged = packageFile('node-api-headers/package.json')
   if (packaged) folders.push(join(dirname(packaged), 'include'))
-  const target = join(packageFolder, 'build', 'node-headers')
   mkdirSync(target, { recursive: true })
   for (const name of [...nodeApi, 'uv.h', 'uv']) {
     const folder = folders.find((folder) => existsSync(join(folder, name)))
@@ -84,7 +83,8 @@ function libraryFolder(root) {
   return pkgConfig(root, '--variable=libdir')[0]
 }
 
-function libraries(root, isStatic) {
+/** `isPortable`: for another machine, where the libraries are wherever its dynamic loader finds them. */
+function libraries(root, isStatic, isPortable) {
   if (isStatic) {
     const folder = libraryFolder(root)
     const archives = [join(folder, 'libssl.a'), join(folder, 'libcrypto.a')]
@@ -97,7 +97,7 @@ function libraries(root, isStatic) {
     return [...hidden, ...archives, ...new Set(others)]
   }
   const shared = pkgConfig(root, '--libs')
-  return root ? [...shared, `-Wl,-rpath,${libraryFolder(root)}`] : shared
+  return root && !isPortable ? [...shared, `-Wl,-rpath,${libraryFolder(root)}`] : shared
 }
 
 const questions = {
@@ -105,8 +105,9 @@ const questions = {
   version: ({ root }) => pkgConfig(root, '--modversion'),
   /** Include folders of OpenSSL; none when the compiler looks there anyway. */
   'openssl-headers': ({ root }) => pkgConfig(root, '--cflags-only-I').map((flag) => flag.replace(/^-I/, '')),
-  libraries: ({ root, static: isStatic }) => libraries(root, isStatic === 'true'),
-  'node-headers': ({ 'node-root': nodeRoot = resolve(dirname(process.execPath), '..') }) => nodeHeaders(nodeRoot),
+  libraries: ({ root, static: isStatic, portable }) => libraries(root, isStatic === 'true', portable === 'true'),
+  'node-headers': ({ 'node-root': nodeRoot = resolve(dirname(process.execPath), '..'), into }) =>
+    nodeHeaders(nodeRoot, into ?? join(packageFolder, 'build', 'node-headers')),
   'addon-api': () => [createRequire(import.meta.url)('node-addon-api').include_dir].map((folder) => resolve(folder)),
   sources: () =>
     readdirSync(nativeFolder, { recursive: true })
@@ -122,7 +123,8 @@ const options = Object.fromEntries(
 const answer = questions[question]
 if (!answer) {
   console.error(
-    `Usage: node native/configure.mjs ${Object.keys(questions).join('|')} [--root=DIR] [--static=true] [--node-root=DIR]`,
+    `Usage: node native/configure.mjs ${Object.keys(questions).join('|')} [--root=DIR] [--static=true] [--portable=true] ` +
+      '[--node-root=DIR] [--into=DIR]',
   )
   process.exit(2)
 }

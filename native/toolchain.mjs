@@ -26,7 +26,7 @@ const pythons = () => [process.env.PYTHON, process.env.npm_config_python, 'pytho
 /** A thing needed, how to see that it is there, and its package for each package manager. */
 const needs = {
   compiler: {
-    what: 'a compiler for C++20 (g++ 11 or clang 14, or newer)',
+    what: 'a compiler for C++20 (g++ 10 or clang 14, or newer)',
     there: () =>
       runs(compiler(), ['-std=c++20', '-fsyntax-only', '-x', 'c++', '-'], '#include <concepts>\n#include <version>\n'),
     packages: { 'apt-get': 'g++', dnf: 'gcc-c++', apk: 'g++ linux-headers', brew: 'gcc' },

@@ -37,6 +37,8 @@ export interface Runtime {
   readonly libssl: string
   /** File that libcrypto's code was loaded from. */
   readonly libcrypto: string
+  /** File of the addon: a prebuilt one (under `prebuilds/`) or one built on this machine (`build/`). */
+  readonly addon: string
   /** Whether the addon uses the system's shared library or carries its own copy. */
   readonly linkage: 'shared' | 'static'
   /** Whether a session lookup can pause a handshake, and so answer with a promise. */

@@ -95,6 +95,14 @@ export const SSL_OP_NO_TX_CERTIFICATE_COMPRESSION: number | undefined = optional
 export const SSL_OP_NO_RX_CERTIFICATE_COMPRESSION: number | undefined = optionalConstant(
   'SSL_OP_NO_RX_CERTIFICATE_COMPRESSION',
 )
+/** Clients that have no Encrypted Client Hello send one that is made up. Since 4.0. @see SSL_CTX_set_options(3) */
+export const SSL_OP_ECH_GREASE: number | undefined = optionalConstant('SSL_OP_ECH_GREASE')
+/** Servers try all their keys on an Encrypted Client Hello, whatever it names. Since 4.0. @see SSL_CTX_set_options(3) */
+export const SSL_OP_ECH_TRIALDECRYPT: number | undefined = optionalConstant('SSL_OP_ECH_TRIALDECRYPT')
+/** Clients send an Encrypted Client Hello that names no particular key. Since 4.0. @see SSL_CTX_set_options(3) */
+export const SSL_OP_ECH_IGNORE_CID: number | undefined = optionalConstant('SSL_OP_ECH_IGNORE_CID')
+/** Servers answer a made-up Encrypted Client Hello with made-up keys. Since 4.0. @see SSL_CTX_set_options(3) */
+export const SSL_OP_ECH_GREASE_RETRY_CONFIG: number | undefined = optionalConstant('SSL_OP_ECH_GREASE_RETRY_CONFIG')
 /**
  * Compressed and characteristic-two point formats are offered as they were before 4.0. Since 4.0.
  * @see SSL_CTX_set_options(3)

@@ -1,7 +1,7 @@
 // SSL_CTX as a cache of sessions: the cache and its callbacks, its counters, and tickets. Other settings are in
 // ssl_ctx.ts.
 
-import { fn, type SSL, type SSL_CTX, type SSL_SESSION } from './bind.js'
+import { fn, optional, type SSL, type SSL_CTX, type SSL_SESSION } from './bind.js'
 
 // The cache
 
@@ -79,6 +79,12 @@ export const SSL_CTX_remove_session = fn<(ctx: SSL_CTX, session: SSL_SESSION) =>
  * @see SSL_CTX_flush_sessions(3)
  */
 export const SSL_CTX_flush_sessions = fn<(ctx: SSL_CTX, time: number) => void>('SSL_CTX_flush_sessions')
+
+/**
+ * `SSL_CTX_flush_sessions` with a `time_t` in C, seconds since 1970; 0 removes all. Absent before 3.4.
+ * @see SSL_CTX_flush_sessions(3)
+ */
+export const SSL_CTX_flush_sessions_ex = optional<(ctx: SSL_CTX, time: number) => void>('SSL_CTX_flush_sessions_ex')
 
 // The callbacks
 

@@ -1,6 +1,6 @@
 // SSL_SESSION: a session by itself, made, stored, read and changed. The cache it may live in is in ssl_ctx_session.ts.
 
-import { type BIO, fn, type SSL_CIPHER, type SSL_SESSION, type X509 } from './bind.js'
+import { type BIO, fn, optional, type SSL_CIPHER, type SSL_SESSION, type X509 } from './bind.js'
 
 /**
  * Creates an empty session, owned. Returns null when memory is short. Useful with the setters below, for pre-shared
@@ -112,6 +112,19 @@ export const SSL_SESSION_get_time = fn<(session: SSL_SESSION) => number>('SSL_SE
  * @see SSL_SESSION_set_time(3)
  */
 export const SSL_SESSION_set_time = fn<(session: SSL_SESSION, time: number) => number>('SSL_SESSION_set_time')
+
+/**
+ * `SSL_SESSION_get_time` with a `time_t` in C, which is good beyond 2038 everywhere. Seconds since 1970. Absent before 3.3.
+ * @see SSL_SESSION_get_time(3)
+ */
+export const SSL_SESSION_get_time_ex = optional<(session: SSL_SESSION) => number>('SSL_SESSION_get_time_ex')
+
+/**
+ * `SSL_SESSION_set_time` with a `time_t` in C. Seconds since 1970; returns the time that was set. Absent before 3.3.
+ * @see SSL_SESSION_set_time(3)
+ */
+export const SSL_SESSION_set_time_ex =
+  optional<(session: SSL_SESSION, time: number) => number>('SSL_SESSION_set_time_ex')
 
 /**
  * Returns how many seconds after its making the session expires.

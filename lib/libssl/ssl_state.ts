@@ -1,7 +1,7 @@
 // SSL as something to be set up and asked: sessions, names, ciphers, certificates, options. What moves bytes is in
 // ssl.ts.
 
-import { fn, type SSL, type SSL_CIPHER, type SSL_SESSION, type X509 } from './bind.js'
+import { fn, optional, type SSL, type SSL_CIPHER, type SSL_SESSION, type X509 } from './bind.js'
 
 // Sessions
 
@@ -108,6 +108,13 @@ export const SSL_in_before = fn<(ssl: SSL) => number>('SSL_in_before')
  * @see SSL_state_string_long(3)
  */
 export const SSL_state_string_long = fn<(ssl: SSL) => string>('SSL_state_string_long')
+
+/**
+ * Returns the name of the group that the key exchange of the handshake was done in, or null before there is one.
+ * Absent before 3.2.
+ * @see SSL_get0_group_name(3)
+ */
+export const SSL_get0_group_name = optional<(ssl: SSL) => string | null>('SSL_get0_group_name')
 
 // Ciphers
 

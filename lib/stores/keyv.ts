@@ -15,6 +15,7 @@ export interface KeyvLike {
   delete(key: string): Promise<boolean>
 }
 
+/** The instance behind a `KeyvSessionStore`, and how its keys are named. */
 export interface KeyvSessionStoreOptions {
   /** The instance. It stays the application's: `close` of the store does not disconnect it. */
   keyv: KeyvLike

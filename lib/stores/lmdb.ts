@@ -26,6 +26,7 @@ import { commitFailure, type Environment, failure, openFile } from './lmdb-file.
 import type { Gate } from './lmdb-gate.js'
 import type { SessionStore } from './store.js'
 
+/** The bounds of an `LmdbSessionStore`. */
 export interface LmdbSessionStoreOptions {
   /**
    * The file. Its folder must exist. Next to it appear its lock, `<path>-lock`, and the gate through which processes

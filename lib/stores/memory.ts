@@ -4,6 +4,7 @@ import { LRUCache } from 'lru-cache'
 import { checkId, checkSession, checkTtl, integerOption, intervalOption, milliseconds, storeError } from './input.js'
 import type { SessionStore } from './store.js'
 
+/** The bounds of a `MemorySessionStore`. */
 export interface MemorySessionStoreOptions {
   /** The most sessions to keep. 20480 by default, which is what OpenSSL keeps in its own cache. */
   maxEntries?: number

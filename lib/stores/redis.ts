@@ -14,6 +14,7 @@ export interface RedisClient {
   sendCommand(...args: never[]): Promise<unknown>
 }
 
+/** The client of a `RedisSessionStore`, and how its keys are named. */
 export interface RedisSessionStoreOptions {
   /** The client. It stays the application's: `close` of the store does not end it. */
   client: RedisClient

@@ -11,6 +11,7 @@ import type { Awaitable, SessionStore } from './store.js'
 /** Keys of 32 random bytes each. The first one seals, all of them open. */
 export type SealingKeys = readonly Uint8Array[]
 
+/** What a `SealedSessionStore` seals with, and where it keeps what is sealed. */
 export interface SealedSessionStoreOptions {
   /** The store that keeps what is sealed. It is closed together with this one. */
   store: SessionStore

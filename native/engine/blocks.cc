@@ -14,7 +14,7 @@ Block Blocks::take() {
     }
     kept_.reserve(kKept);
   }
-  if (!memory) memory = std::make_unique_for_overwrite<unsigned char[]>(kSize);
+  if (!memory) memory.reset(new unsigned char[kSize]);
   return Block(memory.release(), [self = shared_from_this()](unsigned char* bytes) {
     self->give_back(std::unique_ptr<unsigned char[]>(bytes));
   });

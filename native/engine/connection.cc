@@ -72,7 +72,7 @@ bool Connection::write(std::vector<Chunk> chunks, bool ahead) {
   const size_t unsent = unsent_.fetch_add(size) + size;
   if (ahead && size <= Blocks::kSize) {
     const bool small = size <= kSmall;
-    write.copy = small ? std::make_shared_for_overwrite<unsigned char[]>(size) : engine_.blocks().take();
+    write.copy = small ? std::shared_ptr<unsigned char[]>(new unsigned char[size]) : engine_.blocks().take();
     unsigned char* end = write.copy.get();
     for (const Chunk& chunk : write.chunks) end = std::copy_n(chunk.data, chunk.size, end);
     write.chunks.assign(1, {write.copy.get(), size});

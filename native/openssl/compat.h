@@ -9,13 +9,6 @@
 
 #include "openssl/headers.h"
 
-// A row of a table, for functions that came with a later version.
-#if OPENSSL_VERSION_NUMBER >= 0x30000000L
-#define OSSL_SINCE_3_0(row) row,
-#else
-#define OSSL_SINCE_3_0(row)
-#endif
-
 namespace ossl::compat {
 
 // How CRYPTO_EX_dup passes the place of the new value.

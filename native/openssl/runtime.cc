@@ -9,7 +9,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -25,17 +24,24 @@ struct Object {
   std::string path;
 };
 
-template <class Function>
-Object object_of(Function* symbol) {
+Object object_at(const void* address) {
   Dl_info info{};
-  if (dladdr(reinterpret_cast<const void*>(symbol), &info) == 0) return {};
+  if (address == nullptr || dladdr(address, &info) == 0) return {};
   std::error_code error;
   const std::filesystem::path file = std::filesystem::canonical(info.dli_fname, error);
   return {info.dli_fbase, error ? std::string(info.dli_fname) : file.string()};
 }
 
+template <class Function>
+Object object_of(Function* symbol) {
+  return object_at(reinterpret_cast<const void*>(symbol));
+}
+
 // Releases with the same key promise one ABI: 3.x.y goes with 3.z, but 1.1.0 does not go with 1.1.1's newer functions.
 constexpr unsigned long abi_of(unsigned long version) { return version >> 28 >= 3 ? version >> 28 : version >> 12; }
+
+// Major and minor version: functions come with these, and never with a patch.
+constexpr unsigned long minor_of(unsigned long version) { return version >> 20; }
 
 constexpr const char* kHowToIsolate =
     "Load it with `import 'openssl-session'`, which isolates it (process.dlopen with RTLD_DEEPBIND); where that is not "
@@ -58,7 +64,8 @@ void check_origin() {
 
 void check_version() {
   const unsigned long library = OpenSSL_version_num();
-  if (abi_of(library) == abi_of(OPENSSL_VERSION_NUMBER) && library >= OPENSSL_VERSION_NUMBER) return;
+  const bool new_enough = minor_of(library) >= minor_of(OPENSSL_VERSION_NUMBER);
+  if (abi_of(library) == abi_of(OPENSSL_VERSION_NUMBER) && new_enough) return;
   refuse("ERR_OPENSSL_VERSION_MISMATCH",
          "openssl-session was built with the headers of OpenSSL " + std::string(kHeaderVersion) + " but " +
              object_of(&OpenSSL_version_num).path + " is OpenSSL " +
@@ -93,13 +100,15 @@ void check_pairing() {
 }  // namespace
 
 void verify_genuine() {
-  static std::once_flag verified;
-  std::call_once(verified, [] {
+  // Tried again after a refusal. Not std::call_once: in glibc before 2.34 an exception leaves that one locked for ever.
+  static const bool verified = [] {
     check_origin();
     check_version();
     initialise();
     check_pairing();
-  });
+    return true;
+  }();
+  static_cast<void>(verified);
 }
 
 bool async_jobs() {
@@ -110,10 +119,16 @@ bool async_jobs() {
   return available;
 }
 
+bool is_ours(const void* function) {
+  const void* const base = object_at(function).base;
+  return base != nullptr && (base == object_of(&SSL_CTX_new).base || base == object_of(&OpenSSL_version_num).base);
+}
+
 napi_value runtime_info(napi_env env) {
   const Object ssl = object_of(&SSL_CTX_new);
   const Object crypto = object_of(&OpenSSL_version_num);
-  const bool inside = ssl.base == object_of(&runtime_info).base;
+  const Object addon = object_of(&runtime_info);
+  const bool inside = ssl.base == addon.base;
   Napi::Object info = Napi::Object::New(env);
   info["headerVersion"] = std::string(kHeaderVersion);
   info["libraryVersion"] = std::string(version_in(OpenSSL_version(OPENSSL_VERSION)));
@@ -121,6 +136,7 @@ napi_value runtime_info(napi_env env) {
   info["libraryVersionNumber"] = static_cast<double>(OpenSSL_version_num());
   info["libssl"] = ssl.path;
   info["libcrypto"] = crypto.path;
+  info["addon"] = addon.path;
   info["linkage"] = inside ? "static" : "shared";
   const Napi::Object process = Napi::Env(env).Global().Get("process").As<Napi::Object>();
   info["nodeOpenSSL"] = process.Get("versions").As<Napi::Object>().Get("openssl");

@@ -13,6 +13,9 @@ void verify_genuine();
 // Whether handshakes can be paused: the platform has fibres and OPENSSL_SESSION_ASYNC=0 did not turn them off.
 bool async_jobs();
 
+// Whether this is the address of a function in the libssl or the libcrypto that the addon uses.
+bool is_ours(const void* function);
+
 // The object that runtime() returns.
 napi_value runtime_info(napi_env env);
 

@@ -105,7 +105,7 @@ constexpr binding::Function kFunctions[] = {
            }),
     OSSL_FUNCTION(SSL_set_num_tickets),
     OSSL_FUNCTION(SSL_get_num_tickets),
-    OSSL_SINCE_3_0(OSSL_FUNCTION(SSL_new_session_ticket)) OSSL_FUNCTION(SSL_get_early_data_status),
+    OSSL_FUNCTION(SSL_get_early_data_status),
     OSSL_FUNCTION(SSL_set_max_early_data),
     OSSL_FUNCTION(SSL_get_max_early_data),
 

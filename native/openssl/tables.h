@@ -43,6 +43,8 @@ std::span<const binding::Function> ssl_session_functions();
 std::span<const binding::Function> bio_functions();
 std::span<const binding::Function> x509_functions();
 std::span<const binding::Function> err_functions();
+// Those of later versions that the library in use has.
+std::span<const binding::Function> later_functions();
 std::span<const binding::Constant> constants();
 
 }  // namespace ossl

@@ -72,6 +72,7 @@ describe('docs/conformance.md', () => {
       'SSL_CTX_sess_set_get_cb(3)': ['1.0.1-dev', '1.1.1', '3.0.7'],
       'SSL_CTX_add_session(3)': ['1.1.0'],
       'SSL_get_session(3)': ['3.x'],
+      'What versions do differently': ['1.1.1', '3.0', '3.2', '3.3', '3.4', '3.6', '4.0'],
     })
   })
 

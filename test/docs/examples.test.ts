@@ -53,7 +53,8 @@ for (const [page, files] of Object.entries(pages)) {
 
 describe('Every example', () => {
   it('is shown in the README or on a page', () => {
-    const texts = ['README.md', ...readdirSync(join(root, 'docs')).map((page) => join('docs', page))]
+    const pages = readdirSync(join(root, 'docs')).filter((page) => page.endsWith('.md'))
+    const texts = ['README.md', ...pages.map((page) => join('docs', page))]
     const shown = texts.map((text) => readFileSync(join(root, text), 'utf8')).join('\n')
     const files = readdirSync(join(root, 'examples')).filter((file) => file.endsWith('.ts'))
     assert.deepEqual(

@@ -4,9 +4,10 @@
 import assert from 'node:assert/strict'
 import { cpSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addonFile } from '../lifecycle/run.js'
+import { isPrebuilt } from '../support/versions.js'
 import type { Report } from './programs/clients.js'
 import { killAll, type Limits, Program } from './programs.js'
 
@@ -122,7 +123,8 @@ describe('Two copies of the package in one process', function () {
     const copy = join(folder, 'openssl-session')
     for (const part of ['dist', 'package.json'])
       cpSync(join(packageFolder, part), join(copy, part), { recursive: true })
-    cpSync(addonFile(), join(copy, 'build', 'Release', 'openssl_session.node'))
+    if (isPrebuilt) cpSync(join(packageFolder, 'prebuilds'), join(copy, 'prebuilds'), { recursive: true })
+    else cpSync(addonFile(), join(copy, 'build', 'Release', 'openssl_session.node'))
     symlinkSync(join(packageFolder, 'node_modules'), join(copy, 'node_modules'))
   })
   after(() => rmSync(folder, { recursive: true, force: true }))
@@ -130,7 +132,10 @@ describe('Two copies of the package in one process', function () {
 
   it('talk with each other, each on threads of its own', async () => {
     const copy = join(folder, 'openssl-session', 'dist', 'index.js')
-    const program = new Program('two_copies', { copy }, { env: { OPENSSL_SESSION_BUILD: '' } })
+    // Each copy its own addon.
+    const prebuilt = isPrebuilt ? { OPENSSL_SESSION_LIBSSL: basename(addonFile(), '.node') } : {}
+    const env = { OPENSSL_SESSION_BUILD: '', ...prebuilt }
+    const program = new Program('two_copies', { copy }, { env })
     assert.deepEqual(await program.says<object>(), {
       same: false,
       answers: ['hello', 'hello', 'hello', 'hello'],

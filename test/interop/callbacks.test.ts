@@ -30,6 +30,7 @@ import { credentials } from '../support/credentials.js'
 import { clientContext, endpoint, inEachProtocol, present, sent, serverContext } from '../support/peers.js'
 import { openSession, Program, resumesSession, versionFlag } from '../support/programs.js'
 import { Story, tellCaching } from '../support/story.js'
+import { atLeast } from '../support/versions.js'
 import { carry } from '../support/wire.js'
 
 const nameOf = (version: number) => (version === TLS1_2_VERSION ? 'TLSv1.2' : 'TLSv1.3')
@@ -113,7 +114,7 @@ describe('The session callbacks', () => {
           const ssl = endpoint(ctx, 'client')
           if (session !== null) SSL_set_session(ssl, session)
           let answer = ''
-          await carry(ssl, socket, {
+          const ended = carry(ssl, socket, {
             opened: () => {
               SSL_write(ssl, Buffer.from('hello\nCLOSE\n'))
               socket.write(sent(ssl))
@@ -122,6 +123,8 @@ describe('The session callbacks', () => {
               answer += text
             },
           })
+          // The program of 1.1.1 just hangs up.
+          await (atLeast(3, 0) ? ended : assert.rejects(ended, /without a goodbye/))
           assert.equal(answer, 'olleh\n')
           const reused = SSL_session_reused(ssl) === 1
           SSL_shutdown(ssl)

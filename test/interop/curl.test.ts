@@ -119,7 +119,7 @@ describe('curl', () => {
 
     it('sees the certificate refused that it does not trust', async () => {
       const site = await website()
-      await assert.rejects(curl(site, '--cacert', '/dev/null', site.url), /certificate/)
+      await assert.rejects(curl(site, '--cacert', certs().a.certFile, site.url), /certificate/)
       assert.equal(await curl(site, `${site.url}/after`), 'GET /after \n')
     })
   })

@@ -11,7 +11,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { LeakReport } from 'openssl-session/libssl'
 import { credentials } from '../support/credentials.js'
-import { type ExportedFunction, libsslFunctions } from '../support/libssl_api.js'
+import { type ExportedFunction, presentFunctions } from '../support/libssl_api.js'
 import type { Line } from '../support/misuse/calls.js'
 import type { Task } from '../support/misuse/runner.js'
 
@@ -105,7 +105,7 @@ function describeMisuse(
 ) {
   describe(title, function () {
     this.timeout(10 * 60_000)
-    const functions = libsslFunctions()
+    const functions = presentFunctions()
     let outcomes: Outcomes
 
     before('the functions are called in other processes', async () => {

