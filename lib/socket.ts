@@ -144,7 +144,8 @@ export class TLSSocket extends EndpointStream {
   #handshake: Handshake | undefined
   #newSessionsPending = 0
   #failure: Error | null = null
-  #sessions: Buffer[] = []
+  /** A client's, until the server is known to be the right one. */
+  #sessions: Buffer[] | null = null
 
   /** Throws when an option cannot be used. */
   constructor(transport: Duplex, options?: TLSSocketOptions)
@@ -175,7 +176,9 @@ export class TLSSocket extends EndpointStream {
       this.#connection = this.#over(transport as Duplex, options, role)
     }
     if (role.join !== undefined) return
-    this.on('newListener', this.#onNewListener)
+    this.on('newListener', (event) => {
+      if (event === 'keylog') this.#context._want('keylog')
+    })
     if (options.signal) addAbortSignal(options.signal, this)
     this.#startWith(transport as Duplex)
   }
@@ -241,10 +244,6 @@ export class TLSSocket extends EndpointStream {
     } else {
       process.nextTick(start)
     }
-  }
-
-  #onNewListener = (event: string | symbol): void => {
-    if (event === 'keylog') this.#context._want('keylog')
   }
 
   /** What the connection tells its socket: one small object, since there is one for every connection. */
@@ -566,15 +565,18 @@ export class TLSSocket extends EndpointStream {
     if (!this.secureConnecting && this.listenerCount('session') === 0) return
     const bytes = libssl.i2d_SSL_SESSION(session)
     if (bytes === null) return
-    if (this.secureConnecting) this.#sessions.push(bytes)
-    else this.emit('session', bytes)
+    if (!this.secureConnecting) this.emit('session', bytes)
+    else if (this.#sessions === null) this.#sessions = [bytes]
+    else this.#sessions.push(bytes)
   }
 
   /** @internal Lets the application have the connection: `announce` tells it so. */
   _release(announce: () => void): void {
     this.secureConnecting = false
     announce()
-    for (const session of this.#sessions.splice(0)) this.emit('session', session)
+    const sessions = this.#sessions
+    this.#sessions = null
+    for (const session of sessions ?? []) this.emit('session', session)
   }
 
   /** @internal Chooses the context for the name that the client asks for. */

@@ -80,7 +80,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   #established = false
   #writing: { chunks: readonly Uint8Array[]; done: Done } | null = null
   #ending: Done | null = null
-  #closed: () => void = () => {}
+  #closed: (() => void) | null = null
 
   private constructor(events: ConnectionEvents, settings: EngineSettings) {
     this.#events = events
@@ -100,8 +100,8 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     const connection = new EngineConnection(events, settings)
     connection.#ssl = ssl
     connection.#socket = socket
-    socket.on('error', connection.#onSocketError)
-    socket.on('close', connection.#onSocketClose)
+    socket.on('error', (error) => connection.#socketGone(error))
+    socket.on('close', () => connection.#socketGone(null))
     // Nothing is to be read here that the engine would miss; the end is the engine's to find.
     socket.allowHalfOpen = true
     socket.pause()
@@ -164,12 +164,8 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     if (this.#ending !== null) engine.finish(id)
   }
 
-  #onSocketError = (error: Error): void => {
+  #socketGone(error: Error | null): void {
     if (!this.#destroyed) this.#events.lost(error)
-  }
-
-  #onSocketClose = (): void => {
-    if (!this.#destroyed) this.#events.lost(null)
   }
 
   read(): void {
@@ -232,7 +228,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
       this.#writing = null
       if (this.#endpoint === null) keepAlive(false)
       else this.#endpoint.left()
-      if (this.#destroyed) this.#closed()
+      if (this.#destroyed) this.#closed?.()
       else this.#gone()
       return
     }
@@ -282,7 +278,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   /** The engine has closed it by itself. */
   #gone(): void {
-    this.#closed = () => {}
+    this.#closed = null
     const closed = this.#socket
     this.#id = 0
     this.#ssl = null

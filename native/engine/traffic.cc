@@ -342,7 +342,14 @@ bool Connection::flush_output(bool whatever_is_held) {
     }
   }
   if (phase_ != Phase::kOpen) return true;
-  BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+  BIO* socket = nullptr;
+  if (has_received_) {
+    socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
+  } else {
+    // Reading and writing share one, as after SSL_set_fd.
+    socket = SSL_get_rbio(ssl_.get());
+    BIO_up_ref(socket);
+  }
   if (socket == nullptr) return false;
   SSL_set0_wbio(ssl_.get(), socket);
   buffers_output_ = false;
