@@ -3,7 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/scheduling.h"
+
 namespace engine {
+
+// Nanoseconds: JavaScript is to go on soon after something has come for it, also while threads compute signatures.
+static constexpr uint64_t kSliceOfJavaScript = 500'000;
 
 Engine::Engine(session::AddonEnvironment& env, napi_value handler) : env_(env), async_(env.async()) {
   binding::check(napi_create_reference(env.env(), handler, 1, &handler_));
@@ -26,6 +31,7 @@ Engine& Engine::of(binding::Environment& env) {
 }
 
 void Engine::start(size_t threads) {
+  if (workers_.empty()) slice_before_ = set_time_slice(kSliceOfJavaScript);
   while (workers_.size() < threads) {
     workers_.push_back(std::make_unique<Worker>(env_.mailbox(), blocks_->take()));
     running_ = workers_.size();
@@ -51,6 +57,7 @@ void Engine::stop() {
   for (const auto& worker : workers_) worker->stop();
   running_ = 0;
   workers_.clear();
+  if (slice_before_ != 0) set_time_slice(std::exchange(slice_before_, 0));
   gone_before_ = next_id_;
   // Their last words are in the mailbox and may reach nobody: what they would have ended is ended here.
   for (const auto& [id, connection] : connections_) connection->forget();

@@ -75,6 +75,8 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   napi_ref handler_ = nullptr;
   std::atomic<uint64_t> next_id_{1};
   uint64_t gone_before_ = 0;
+  // The time slice of JavaScript's thread without an engine; 0 when it is as it was.
+  uint64_t slice_before_ = 0;
   std::unordered_map<uint64_t, std::shared_ptr<Connection>> connections_;
   std::unordered_map<uint64_t, std::shared_ptr<Listener>> listeners_;
   // Grows on the environment's thread, within its capacity, while workers read what was there before.
