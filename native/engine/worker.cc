@@ -13,7 +13,8 @@ namespace engine {
 
 namespace {
 
-// Nanoseconds, twice what is usual: whoever waits for an answer is to have it before these threads go on computing.
+// Nanoseconds, more than the kernel gives by itself: whoever waits for an answer is to have it before these threads go
+// on computing.
 constexpr uint64_t kSlice = 6'000'000;
 
 // Signals are for the thread that JavaScript runs on: those started meanwhile get none.
