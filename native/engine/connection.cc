@@ -341,6 +341,8 @@ void Connection::close(Ending ending) {
   hold_deadline_.clear();
   worker_.poller().forget(this);
   if (ssl_) {
+    // What is held for the store's sake belongs to the handshake, which the client is to see complete.
+    if (ending != Ending::kAtOnce && phase_ == Phase::kOpen && buffers_output_) flush_output(true);
     if (ending == Ending::kGoodbye && phase_ == Phase::kOpen && !finished_ && !buffers_output_) shut_down_tls();
     {
       std::unique_lock lock(mutex_);

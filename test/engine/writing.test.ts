@@ -80,6 +80,16 @@ describe('Writing ahead', function () {
       if (!near.closed) await once(near, 'close')
     })
 
+    it('completes the handshake of a connection that is destroyed while its session is being stored', async () => {
+      const sessionStore = { get: () => null, set: () => aWhile(30), delete: () => {} }
+      const options = { minVersion: version, maxVersion: version, threads: 2, sessionStore }
+      const { port } = await serve(options, (socket) => socket.destroy())
+      for (let turn = 0; turn < 5; turn++) {
+        const client = await dialledNode(port)
+        assert.equal((await readAll(client)).length, 0)
+      }
+    })
+
     it('says goodbye after the last byte of what was done', async () => {
       const { near, far } = await stalled({ minVersion: version, maxVersion: version })
       const bytes = Buffer.alloc(200_000, 'goodbye')
