@@ -1,41 +1,27 @@
 // How soon JavaScript goes on while threads compute: the time slices of the threads, where Linux lets them be chosen.
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
 import { release } from 'node:os'
-import { closeAll, dialledNode, exchange, serve, until } from '../support/tls.js'
+import type { Slices } from './programs/slices.js'
+import { killAll, Program } from './programs.js'
 
-/** Milliseconds, by the kernel's own account; undefined when it gives none. */
-function sliceOf(thread: string): number | undefined {
-  try {
-    const [, nanoseconds] =
-      /^se\.slice\s*:\s*(\d+)$/m.exec(readFileSync(`/proc/self/task/${thread}/sched`, 'utf8')) ?? []
-    return nanoseconds === undefined ? undefined : Number(nanoseconds) / 1e6
-  } catch {
-    return undefined
-  }
-}
-
-const main = String(process.pid)
 const [major = 0, minor = 0] = release().split('.').map(Number)
-const canChoose = (major > 6 || (major === 6 && minor >= 12)) && sliceOf(main) !== undefined
+const isNew = major > 6 || (major === 6 && minor >= 12)
 
-describe('Time slices', () => {
-  afterEach(closeAll)
+describe('Time slices', function () {
+  this.timeout(20_000)
 
-  const slices = (): (number | undefined)[] => readdirSync('/proc/self/task').map(sliceOf)
+  afterEach(killAll)
 
-  it(`are ${canChoose ? "short for JavaScript's thread and long for the engine's, as long as there is an engine" : 'left alone by this kernel'}`, async function () {
-    this.timeout(10_000)
-    // Threads of tests before end a second after their last connection.
-    await until(() => !canChoose || !slices().includes(6))
-    const before = sliceOf(main)
-    const { port } = await serve({ threads: 2 })
-    assert.equal(await exchange(await dialledNode(port), 'x'), 'x')
-    assert.equal(sliceOf(main), canChoose ? 0.5 : before)
-    assert.equal(slices().filter((slice) => slice === 6).length >= 2, canChoose)
-    await closeAll()
-    await until(() => sliceOf(main) === before)
-    assert.equal(slices().includes(6), false)
+  it("are short for JavaScript's thread and long for the engine's, as long as there is an engine", async () => {
+    const program = new Program('slices')
+    const told = await program.says<Record<'before' | 'meanwhile' | 'after', Slices>>()
+    // A kernel that tells none, or lets none be chosen, is left alone.
+    const canChoose = isNew && told.before.main !== null
+    const long = ({ all }: Slices): number => all.filter((slice) => slice === 6).length
+    assert.equal(told.meanwhile.main, canChoose ? 0.5 : told.before.main)
+    assert.deepEqual([told.before, told.meanwhile, told.after].map(long), [0, canChoose ? 2 : 0, 0])
+    assert.equal(told.after.main, told.before.main)
+    assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' })
   })
 })
