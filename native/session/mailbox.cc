@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "openssl/error_queue.h"
 
@@ -54,38 +55,38 @@ Mailbox::Mailbox(binding::Environment& env) : env_(&env) {
 }
 
 void Mailbox::push(std::unique_ptr<Event> event) noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!open_) return;
-  const bool from_call = on_environment_thread() && env_->in_call();
-  event->from_call_ = from_call;
-  queue_.push_back(std::move(event));
-  if (from_call) {
-    pushed_in_call_ = true;
-  } else if (!wakes_are_batched) {
-    wake();
+  {
+    const std::lock_guard lock(mutex_);
+    if (!open_) return;
+    const bool from_call = on_environment_thread() && env_->in_call();
+    event->from_call_ = from_call;
+    queue_.push_back(std::move(event));
+    if (from_call) pushed_in_call_ = true;
+    if (from_call || wakes_are_batched) return;
   }
+  flush();
 }
 
 void Mailbox::batch_wakes() noexcept { wakes_are_batched = true; }
 
 void Mailbox::flush() noexcept {
-  const std::lock_guard lock(mutex_);
-  if (!queue_.empty()) wake();
+  {
+    const std::lock_guard lock(mutex_);
+    if (queue_.empty() || wake_sent_ || !open_) return;
+    wake_sent_ = true;
+  }
+  const std::lock_guard lock(wake_mutex_);
+  if (wake_ != nullptr) napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
 }
 
 void Mailbox::keep_alive(bool on) noexcept {
+  if (wake_ == nullptr) return;
   // Fails only while the environment is being torn down.
   if (on) {
     napi_ref_threadsafe_function(env_->env(), wake_);
   } else {
     napi_unref_threadsafe_function(env_->env(), wake_);
   }
-}
-
-// With the lock held.
-void Mailbox::wake() noexcept {
-  if (wake_sent_ || !open_) return;
-  wake_sent_ = napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking) == napi_ok;
 }
 
 std::unique_ptr<Event> Mailbox::pop_callback() noexcept {
@@ -102,10 +103,13 @@ std::unique_ptr<Event> Mailbox::pop_callback() noexcept {
 }
 
 void Mailbox::put_callbacks_back() noexcept {
-  const std::lock_guard lock(mutex_);
-  queue_.insert(queue_.begin(), std::make_move_iterator(callbacks_.begin()), std::make_move_iterator(callbacks_.end()));
-  callbacks_.clear();
-  if (!queue_.empty()) wake();
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.insert(queue_.begin(), std::make_move_iterator(callbacks_.begin()),
+                  std::make_move_iterator(callbacks_.end()));
+    callbacks_.clear();
+  }
+  flush();
 }
 
 void Mailbox::deliver(Event& event) {
@@ -140,10 +144,12 @@ void Mailbox::settle() {
 }
 
 void Mailbox::postpone() noexcept {
-  const std::lock_guard lock(mutex_);
-  // The call that they belong to has thrown already.
-  for (const auto& event : queue_) event->from_call_ = false;
-  if (!queue_.empty()) wake();
+  {
+    const std::lock_guard lock(mutex_);
+    // The call that they belong to has thrown already.
+    for (const auto& event : queue_) event->from_call_ = false;
+  }
+  flush();
 }
 
 napi_value Mailbox::deliver_now() noexcept {
@@ -179,10 +185,7 @@ void Mailbox::deliver_one_from_loop() noexcept {
     }
   }
   // Each event is a callback of its own to Node: between two of them promises and process.nextTick have their turn.
-  {
-    const std::lock_guard lock(mutex_);
-    if (!queue_.empty()) wake();
-  }
+  flush();
   if (!more_to_come_ && when_done_) when_done_();
 }
 
@@ -207,7 +210,10 @@ void Mailbox::close() noexcept {
     dropped.swap(callbacks_);
     dropped.insert(dropped.end(), std::make_move_iterator(queue_.begin()), std::make_move_iterator(queue_.end()));
     queue_.clear();
-    napi_release_threadsafe_function(wake_, napi_tsfn_abort);
+  }
+  {
+    const std::lock_guard lock(wake_mutex_);
+    napi_release_threadsafe_function(std::exchange(wake_, nullptr), napi_tsfn_abort);
   }
   // The references that the events held are given back here, outside the lock: that may fire trampolines.
   dropped.clear();

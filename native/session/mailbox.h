@@ -84,11 +84,13 @@ class Mailbox {
   // Those that were not delivered from within the call come from the loop.
   void put_callbacks_back() noexcept;
   void deliver_one_from_loop() noexcept;
-  void wake() noexcept;
   void deliver(Event& event);
 
   binding::Environment* env_;
   const std::thread::id thread_ = std::this_thread::get_id();
+  // Null once the environment has closed it. With a mutex of its own: whoever wakes JavaScript may lose the processor
+  // to it that very moment, and is not to have what JavaScript wants first.
+  std::mutex wake_mutex_;
   napi_threadsafe_function wake_ = nullptr;
   std::mutex mutex_;
   Queue queue_;
