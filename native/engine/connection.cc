@@ -45,7 +45,7 @@ Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_
 
 void Connection::move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
                          const binding::Bytes& received) {
-  if (SSL_set_fd(ssl, fd.get()) != 1) throw std::bad_alloc();
+  if (SSL_set_rfd(ssl, fd.get()) != 1) throw std::bad_alloc();
   if (received.size > 0) {
     BioPointer bio = memory_bio();
     if (!bio || BIO_write(bio.get(), received.data, static_cast<int>(received.size)) < 0) throw std::bad_alloc();
@@ -223,7 +223,7 @@ bool Connection::make_ssl() {
   SSL_set_options(ssl, settings.ssl_options);
   if (settings.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings.verify_mode, ossl::verify_and_continue);
   SSL_set_accept_state(ssl);
-  if (SSL_set_fd(ssl, fd_.get()) != 1) return false;
+  if (SSL_set_rfd(ssl, fd_.get()) != 1) return false;
   prepare(ssl);
   return true;
 }
@@ -239,15 +239,11 @@ void Connection::prepare(SSL* ssl) {
   notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
   // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
-  if (profile_->settings.hold_sessions || profile_->settings.stores) buffer_output(ssl);
-}
-
-// From now on flush_output() decides when what TLS sends goes out.
-void Connection::buffer_output(SSL* ssl) {
-  BioPointer bio = memory_bio();
-  if (!bio) throw std::bad_alloc();
-  SSL_set0_wbio(ssl, bio.release());
-  buffers_output_ = true;
+  may_hold_ = profile_->settings.hold_sessions || profile_->settings.stores;
+  BIO* const output = Output::create_bio(worker_.thread());
+  if (output == nullptr) throw std::bad_alloc();
+  SSL_set0_wbio(ssl, output);
+  output_ = &Output::of(output);
 }
 
 void Connection::begin() {
@@ -284,8 +280,9 @@ void Connection::configure_socket() const {
 
 void Connection::say_goodbye() {
   if (!finish_wanted_ || finished_ || phase_ != Phase::kOpen) return;
+  if (!std::exchange(parting_, true)) shut_down_tls();
+  if (!send_output()) return;
   finished_ = true;
-  shut_down_tls();
   shutdown(fd_.get(), SHUT_WR);
   tell(Told::kFinished);
 }
@@ -307,7 +304,7 @@ void Connection::end() {
 
 void Connection::fail() {
   // The alert that tells the peer why.
-  if (buffers_output_ && ssl_) flush_output(true);
+  if (output_ != nullptr) output_->send(fd_.get());
   phase_ = Phase::kBroken;
   while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
   tell_failure(false);
@@ -326,12 +323,18 @@ void Connection::close(Ending ending) {
   // JavaScript has given up what it was not told of, and no goodbye is to hide that.
   if (!writes_.empty() && writes_.back().awaited) {
     writes_.pop_back();
-    ending = writes_.empty() ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
+    ending = writes_.empty() && output_->empty() ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
   }
-  if (ending != Ending::kAtOnce && phase_ == Phase::kOpen && !writes_.empty()) {
-    closing_ = ending;
-    sending_deadline_.set(kSending);
-    return;
+  if (ending != Ending::kAtOnce && phase_ == Phase::kOpen) {
+    // What is held for the store's sake belongs to the handshake, which the client is to see complete.
+    released_ = negotiated_;
+    if (!send_output() || !write_pending()) {
+      if (phase_ == Phase::kOpen) {
+        if (!closing_) sending_deadline_.set(kSending);
+        closing_ = ending;
+        return;
+      }
+    }
   }
   closed_ = true;
   const auto self = shared_from_this();
@@ -341,9 +344,10 @@ void Connection::close(Ending ending) {
   hold_deadline_.clear();
   worker_.poller().forget(this);
   if (ssl_) {
-    // What is held for the store's sake belongs to the handshake, which the client is to see complete.
-    if (ending != Ending::kAtOnce && phase_ == Phase::kOpen && buffers_output_) flush_output(true);
-    if (ending == Ending::kGoodbye && phase_ == Phase::kOpen && !finished_ && !buffers_output_) shut_down_tls();
+    if (ending == Ending::kGoodbye && phase_ == Phase::kOpen && !parting_) {
+      shut_down_tls();
+      output_->send(fd_.get());
+    }
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
@@ -352,6 +356,8 @@ void Connection::close(Ending ending) {
     }
     // OpenSSL may fire callbacks while it frees; the mutex is not needed for what nobody can reach any more.
     ossl::SslPointer ssl;
+    output_->drop();
+    std::exchange(output_, nullptr)->give_back(worker_.spare_output());
     const std::lock_guard lock(mutex_);
     ssl = std::move(ssl_);
   }

@@ -111,15 +111,16 @@ class Connection final : public Resident,
   void post(Worker::Task task);
   bool make_ssl();
   void prepare(SSL* ssl);
-  void buffer_output(SSL* ssl);
   void configure_socket() const;
   void work();
+  void advance();
   void shake_hands();
   bool write_pending();
+  bool encrypt_pending();
   void tell_room();
   bool write_some(const unsigned char* data, size_t size, size_t& written);
   void read_available();
-  bool flush_output(bool whatever_is_held);
+  bool send_output();
   void say_goodbye();
   void shut_down_tls();
   void close(Ending ending);
@@ -164,6 +165,8 @@ class Connection final : public Resident,
   // An end without a goodbye is to be told from one with it.
   bool notes_unclean_end_ = true;
   bool finish_wanted_ = false;
+  // Our goodbye is said, and is sent.
+  bool parting_ = false;
   bool finished_ = false;
   std::vector<ossl::compat::QueuedError> errors_;
   int errno_ = 0;
@@ -174,10 +177,12 @@ class Connection final : public Resident,
 
   // What the socket had already given when the connection moved in is read from a BIO of its own first.
   bool has_received_ = false;
-  // Where sessions are held, the handshake writes to memory, from which flush_output() sends.
-  bool buffers_output_ = false;
+  // What TLS sends, from which send_output() sends; it lives as long as the SSL.
+  Output* output_ = nullptr;
   // The lookup that is awaited is for a session to be used once.
   bool once_ = false;
+  // What the handshake has sent may be kept back until its sessions are stored.
+  bool may_hold_ = false;
   size_t negotiated_ = 0;
   size_t released_ = 0;
 
@@ -185,6 +190,9 @@ class Connection final : public Resident,
   std::deque<Write> writes_;
   size_t chunk_ = 0;
   size_t offset_ = 0;
+  // How much of them is in the output, and whether that was the end of one that JavaScript is to be told of.
+  size_t encrypted_ = 0;
+  bool awaited_ = false;
   // All of them, those that are on their way here included, in bytes.
   std::atomic<size_t> unsent_{0};
 

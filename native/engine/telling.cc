@@ -232,7 +232,7 @@ void Connection::keep(const SSL_SESSION* session) noexcept {
   i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
   worker_.mailbox().push(std::make_unique<KeepEvent>(engine_, shared_from_this(), binding::Octets(id, id + size),
                                                      std::move(der), seconds));
-  if (!buffers_output_) return;
+  if (!may_hold_) return;
   negotiated_++;
   hold_deadline_.set(kHold);
 }

@@ -1,13 +1,11 @@
 // What a connection does on its worker between its beginning and its end: handshake, records, and what goes out when.
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <openssl/ssl.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "engine/engine.h"
 
@@ -17,25 +15,10 @@ namespace {
 
 // What a record holds at most: small writes are gathered up to this.
 constexpr size_t kRecord = size_t{16} * 1024;
+// How much is encrypted before it is sent. Beyond that nothing is read that might have to be answered.
+constexpr size_t kBatch = size_t{64} * 1024;
 // How often a parked thread looks whether it is to end.
 constexpr auto kParkedSlice = std::chrono::milliseconds(50);
-
-// While it lives, the kernel sends full packets only; what is left goes out at its end. For Unix sockets it does
-// nothing.
-class Cork {
- public:
-  // -1 is no socket.
-  explicit Cork(int fd) : fd_(fd) { set(1); }
-  ~Cork() { set(0); }
-  Cork(const Cork&) = delete;
-  Cork& operator=(const Cork&) = delete;
-
- private:
-  void set(int on) const {
-    if (fd_ >= 0) setsockopt(fd_, IPPROTO_TCP, TCP_CORK, &on, sizeof(on));
-  }
-  const int fd_;
-};
 
 }  // namespace
 
@@ -45,14 +28,22 @@ void Connection::work() {
   if (closed_ || !ssl_ || phase_ == Phase::kBroken) return;
   // Nothing may free this while it works.
   const auto self = shared_from_this();
+  output_->borrow(worker_.spare_output());
+  advance();
+  if (output_ != nullptr) output_->give_back(worker_.spare_output());
+}
+
+void Connection::advance() {
   wants_write_ = false;
   if (phase_ == Phase::kHandshake) shake_hands();
-  const bool flushed = !buffers_output_ || flush_output(false);
+  const bool flushed = send_output();
   if (phase_ == Phase::kOpen) {
     const bool sent = flushed && write_pending();
     if (sent) say_goodbye();
     if (!closing_) {
       read_available();
+      // The answer to what was read, such as new keys.
+      send_output();
       return;
     }
     if (sent) close(*closing_);
@@ -72,7 +63,7 @@ int Connection::outcome(int result) {
     // OpenSSL has also forgotten that ours was sent, if it was, which keeps the session.
     int state = SSL_get_shutdown(ssl_.get());
     if (notes_unclean_end_) state &= ~SSL_RECEIVED_SHUTDOWN;
-    if (finished_) state |= SSL_SENT_SHUTDOWN;
+    if (parting_) state |= SSL_SENT_SHUTDOWN;
     SSL_set_shutdown(ssl_.get(), state);
   }
   if (reason == SSL_ERROR_WANT_READ && has_received_) {
@@ -126,9 +117,6 @@ void Connection::shake_hands() {
       tell_established(reused ? -version : version);
       return;
     case SSL_ERROR_WANT_READ:
-      return;
-    case SSL_ERROR_WANT_WRITE:
-      wants_write_ = true;
       return;
     case SSL_ERROR_WANT_ASYNC:
       lookup_deadline_.set(profile_->settings.lookup_timeout);
@@ -195,14 +183,20 @@ void Connection::park(session::Question& question) noexcept {
 
 void Connection::negotiated() noexcept { negotiated_++; }
 
-// True when all is written.
+// True when all is sent.
 bool Connection::write_pending() {
-  if (writes_.empty()) return true;
-  // The records of a large write leave in as few packets as can be.
-  const Cork cork(unsent_ > kRecord ? fd_.get() : -1);
   while (!writes_.empty()) {
+    const bool stuck = !encrypt_pending();
+    if (!send_output() || stuck) return false;
+  }
+  return true;
+}
+
+// False when TLS takes no more for now, or ever.
+bool Connection::encrypt_pending() {
+  while (!writes_.empty() && output_->size() < kBatch) {
     const auto& [chunks, copy, awaited] = writes_.front();
-    while (chunk_ < chunks.size()) {
+    while (chunk_ < chunks.size() && output_->size() < kBatch) {
       const Chunk& chunk = chunks[chunk_];
       const size_t left = chunk.size - offset_;
       size_t written = 0;
@@ -224,7 +218,7 @@ bool Connection::write_pending() {
         }
         if (!write_some(record, size, written)) return false;
       }
-      unsent_ -= written;
+      encrypted_ += written;
       for (; written > 0 && chunk_ < chunks.size();) {
         const size_t part = std::min(written, chunks[chunk_].size - offset_);
         written -= part;
@@ -234,17 +228,20 @@ bool Connection::write_pending() {
           offset_ = 0;
         }
       }
-      tell_room();
     }
-    if (awaited) tell(Told::kWritten);
+    if (chunk_ < chunks.size()) break;
+    awaited_ = awaited;
     writes_.pop_front();
     chunk_ = offset_ = 0;
   }
   return true;
 }
 
-// A copy need not be sent before JavaScript goes on.
+// What is sent makes room: a copy need not be sent before JavaScript goes on.
 void Connection::tell_room() {
+  unsent_ -= std::exchange(encrypted_, 0);
+  if (std::exchange(awaited_, false)) tell(Told::kWritten);
+  if (writes_.empty()) return;
   Write& last = writes_.back();
   if (!last.awaited || !last.copy || unsent_ > kAhead / 2) return;
   last.awaited = false;
@@ -262,18 +259,12 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
     step_ = nullptr;
   }
   if (reason == SSL_ERROR_NONE) return true;
-  if (reason == SSL_ERROR_WANT_WRITE) {
-    wants_write_ = true;
-  } else if (reason == SSL_ERROR_SYSCALL && errors_.empty()) {
-    lose(Told::kWriteFailed, errno_ != 0 ? errno_ : EPIPE);
-  } else if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_ASYNC) {
-    fail();
-  }
+  if (reason != SSL_ERROR_WANT_READ && reason != SSL_ERROR_WANT_ASYNC) fail();
   return false;
 }
 
 void Connection::read_available() {
-  while (phase_ == Phase::kOpen && !ended_ && readable_) {
+  while (phase_ == Phase::kOpen && !ended_ && readable_ && output_->size() < kBatch) {
     if (unconsumed_.load() >= kHighWater) {
       stalled_ = true;
       // Consumed in the meantime, which nobody will tell any more.
@@ -307,9 +298,6 @@ void Connection::read_available() {
         return;
       case SSL_ERROR_WANT_ASYNC:
         return;
-      case SSL_ERROR_WANT_WRITE:
-        wants_write_ = true;
-        return;
       default:
         conclude(reason);
         return;
@@ -317,42 +305,23 @@ void Connection::read_available() {
   }
 }
 
-// Sends what the handshake has left in memory. True when nothing is left and nothing more will come that way.
-bool Connection::flush_output(bool whatever_is_held) {
-  if (released_ < negotiated_ && !whatever_is_held) return false;
-  const std::lock_guard lock(mutex_);
-  BIO* const memory = SSL_get_wbio(ssl_.get());
-  std::array<char, kRecord> part{};
-  for (;;) {
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(memory, &data);
-    if (size <= 0) break;
-    const ssize_t sent = send(fd_.get(), data, static_cast<size_t>(size), MSG_NOSIGNAL);
-    if (sent < 0) {
-      wants_write_ = errno == EAGAIN || errno == EINTR;
-      // Any other failure, reading will find too.
-      return false;
-    }
-    if (sent == size) {
-      BIO_reset(memory);
-      break;
-    }
-    for (ssize_t left = sent; left > 0;) {
-      left -= BIO_read(memory, part.data(), static_cast<int>(std::min<ssize_t>(left, part.size())));
-    }
+// True when nothing is left to be sent of what TLS has made so far.
+bool Connection::send_output() {
+  if (phase_ == Phase::kBroken || (may_hold_ && released_ < negotiated_)) return false;
+  const int error = output_->send(fd_.get());
+  if (error == EAGAIN) {
+    wants_write_ = true;
+    return false;
   }
-  if (phase_ != Phase::kOpen) return true;
-  BIO* socket = nullptr;
-  if (has_received_) {
-    socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
-  } else {
-    // Reading and writing share one, as after SSL_set_fd.
-    socket = SSL_get_rbio(ssl_.get());
-    BIO_up_ref(socket);
+  if (error != 0) {
+    output_->drop();
+    // A peer that has gone without its ticket may have left something to read.
+    if (phase_ == Phase::kOpen && encrypted_ == 0) return true;
+    lose(Told::kWriteFailed, error);
+    return false;
   }
-  if (socket == nullptr) return false;
-  SSL_set0_wbio(ssl_.get(), socket);
-  buffers_output_ = false;
+  if (phase_ == Phase::kOpen) may_hold_ = false;
+  tell_room();
   return true;
 }
 

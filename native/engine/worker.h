@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/blocks.h"
+#include "engine/output.h"
 #include "engine/poller.h"
 #include "session/mailbox.h"
 
@@ -118,6 +119,9 @@ class Worker {
   void cancel(Alarms::iterator alarm) { alarms_.erase(alarm); }
   // For one step of one connection at a time. Who keeps it puts another in its place.
   Block& scratch() { return scratch_; }
+  // What connections fill with what they send, for one at a time.
+  Output::Bytes& spare_output() { return spare_output_; }
+  std::thread::id thread() const { return thread_.get_id(); }
 
  private:
   void start();
@@ -142,6 +146,7 @@ class Worker {
   std::unordered_set<std::shared_ptr<Resident>> residents_;
   Alarms alarms_;
   Block scratch_;
+  Output::Bytes spare_output_;
   std::thread thread_;
 };
 

@@ -219,6 +219,8 @@ describe('WebSockets over a TLSSocket', () => {
           const web = http.createServer()
           const sockets = new WebSocketServer({ noServer: true })
           web.on('upgrade', (request, socket, head) => {
+            // Who has read the status needs no goodbye.
+            socket.on('error', (error: NodeJS.ErrnoException) => assert.equal(error.code, 'ECONNRESET'))
             if (request.url === '/open')
               sockets.handleUpgrade(request, socket, head, (accepted) => accepted.send('hello'))
             else socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
