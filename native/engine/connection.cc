@@ -20,15 +20,6 @@ namespace {
 // Milliseconds for which a connection that JavaScript has ended sends what was written before.
 constexpr uint64_t kSending = 10'000;
 
-using BioPointer = std::unique_ptr<BIO, ossl::Deleter<BIO_free>>;
-
-BioPointer memory_bio() {
-  BioPointer bio(BIO_new(BIO_s_mem()));
-  // Empty, it says "later" and not "the end".
-  if (bio) BIO_set_mem_eof_return(bio.get(), -1);
-  return bio;
-}
-
 }  // namespace
 
 Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_ptr<const Profile> profile)
@@ -45,17 +36,10 @@ Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_
 
 void Connection::move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
                          const binding::Bytes& received) {
-  if (SSL_set_rfd(ssl, fd.get()) != 1) throw std::bad_alloc();
-  if (received.size > 0) {
-    BioPointer bio = memory_bio();
-    if (!bio || BIO_write(bio.get(), received.data, static_cast<int>(received.size)) < 0) throw std::bad_alloc();
-    SSL_set0_rbio(ssl, bio.release());
-    has_received_ = true;
-  }
-  prepare(ssl);
+  fd_ = std::move(fd);
+  prepare(ssl, received);
   SSL_up_ref(ssl);
   ssl_.reset(ssl);
-  fd_ = std::move(fd);
   handle_ = handle;
   handle_->begin_loan();
   session::Connection::of(ssl)->hand_over(shared_from_this());
@@ -223,13 +207,16 @@ bool Connection::make_ssl() {
   SSL_set_options(ssl, settings.ssl_options);
   if (settings.verify_mode != SSL_VERIFY_NONE) SSL_set_verify(ssl, settings.verify_mode, ossl::verify_and_continue);
   SSL_set_accept_state(ssl);
-  if (SSL_set_rfd(ssl, fd_.get()) != 1) return false;
-  prepare(ssl);
+  prepare(ssl, {nullptr, 0});
   return true;
 }
 
 // What every SSL gets that lives here.
-void Connection::prepare(SSL* ssl) {
+void Connection::prepare(SSL* ssl, const binding::Bytes& received) {
+  BIO* const bio = Wire::create_bio(fd_.get(), received, worker_.thread());
+  if (bio == nullptr) throw std::bad_alloc();
+  SSL_set_bio(ssl, bio, bio);
+  wire_ = &Wire::of(bio);
   const auto& state = session::Connection::of(ssl);
   const bool looks_up = profile_->settings.stores || state->context->has(session::Slot::kGet);
   if (engine_.async() && looks_up) SSL_set_mode(ssl, SSL_MODE_ASYNC);
@@ -240,10 +227,6 @@ void Connection::prepare(SSL* ssl) {
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
   // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
   may_hold_ = profile_->settings.hold_sessions || profile_->settings.stores;
-  BIO* const output = Output::create_bio(worker_.thread());
-  if (output == nullptr) throw std::bad_alloc();
-  SSL_set0_wbio(ssl, output);
-  output_ = &Output::of(output);
 }
 
 void Connection::begin() {
@@ -253,7 +236,7 @@ void Connection::begin() {
     return;
   }
   configure_socket();
-  const int error = worker_.poller().add(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, this);
+  const int error = worker_.poller().add(fd_.get(), EPOLLIN | EPOLLRDHUP, this);
   if (error != 0) {
     lose(Told::kReadFailed, error);
     return;
@@ -304,7 +287,7 @@ void Connection::end() {
 
 void Connection::fail() {
   // The alert that tells the peer why.
-  if (output_ != nullptr) output_->send(fd_.get());
+  if (wire_ != nullptr) wire_->send();
   phase_ = Phase::kBroken;
   while (ERR_peek_error() != 0) errors_.push_back(ossl::compat::take_error());
   tell_failure(false);
@@ -323,7 +306,8 @@ void Connection::close(Ending ending) {
   // JavaScript has given up what it was not told of, and no goodbye is to hide that.
   if (!writes_.empty() && writes_.back().awaited) {
     writes_.pop_back();
-    ending = writes_.empty() && output_->empty() ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
+    const bool nothing_left = writes_.empty() && (wire_ == nullptr || wire_->empty());
+    ending = nothing_left ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
   }
   if (ending != Ending::kAtOnce && phase_ == Phase::kOpen) {
     // What is held for the store's sake belongs to the handshake, which the client is to see complete.
@@ -346,7 +330,7 @@ void Connection::close(Ending ending) {
   if (ssl_) {
     if (ending == Ending::kGoodbye && phase_ == Phase::kOpen && !parting_) {
       shut_down_tls();
-      output_->send(fd_.get());
+      wire_->send();
     }
     {
       std::unique_lock lock(mutex_);
@@ -356,8 +340,8 @@ void Connection::close(Ending ending) {
     }
     // OpenSSL may fire callbacks while it frees; the mutex is not needed for what nobody can reach any more.
     ossl::SslPointer ssl;
-    output_->drop();
-    std::exchange(output_, nullptr)->give_back(worker_.spare_output());
+    wire_->cut();
+    std::exchange(wire_, nullptr)->give_back(worker_.spare_output());
     const std::lock_guard lock(mutex_);
     ssl = std::move(ssl_);
   }
@@ -375,14 +359,26 @@ void Connection::close(Ending ending) {
 void Connection::on_readiness(uint32_t events) {
   constexpr uint32_t kGone = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   if (closed_ || phase_ == Phase::kBroken) return;
+  const bool gone = (events & kGone) != 0;
+  const bool readable = gone || (events & EPOLLIN) != 0;
+  if (readable) {
+    readable_ = true;
+    wire_->readable(gone);
+  }
   if (paused()) {
     // Nobody finishes a handshake without sending: there is no point in waiting for the answer.
-    if ((events & kGone) != 0) leave_paused();
+    if (gone) leave_paused();
     return;
   }
-  const bool readable = (events & (EPOLLIN | kGone)) != 0;
-  if (readable) readable_ = true;
   if (readable || wants_write_) work();
+}
+
+// Few connections ever fill what the kernel keeps for them.
+void Connection::want_write() {
+  wants_write_ = true;
+  if (std::exchange(hears_of_room_, true)) return;
+  const int error = worker_.poller().change(fd_.get(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, this);
+  if (error != 0) lose(Told::kWriteFailed, error);
 }
 
 void Connection::leave_paused() {

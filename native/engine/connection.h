@@ -110,8 +110,9 @@ class Connection final : public Resident,
 
   void post(Worker::Task task);
   bool make_ssl();
-  void prepare(SSL* ssl);
+  void prepare(SSL* ssl, const binding::Bytes& received);
   void configure_socket() const;
+  void want_write();
   void work();
   void advance();
   void shake_hands();
@@ -154,7 +155,9 @@ class Connection final : public Resident,
   ossl::SslPointer ssl_;
   Descriptor fd_;
   bool wants_write_ = false;
-  // Something may have come that is not read yet.
+  // The kernel tells when there is room to send.
+  bool hears_of_room_ = false;
+  // Something may have come, to the socket or to TLS, that is not read yet.
   bool readable_ = true;
   Phase phase_ = Phase::kHandshake;
   bool closed_ = false;
@@ -175,10 +178,8 @@ class Connection final : public Resident,
   Deadline<Connection, &Connection::lookup_late> lookup_deadline_;
   Deadline<Connection, &Connection::sending_late> sending_deadline_;
 
-  // What the socket had already given when the connection moved in is read from a BIO of its own first.
-  bool has_received_ = false;
-  // What TLS sends, from which send_output() sends; it lives as long as the SSL.
-  Output* output_ = nullptr;
+  // Lives as long as the SSL.
+  Wire* wire_ = nullptr;
   // The lookup that is awaited is for a session to be used once.
   bool once_ = false;
   // What the handshake has sent may be kept back until its sessions are stored.

@@ -9,11 +9,11 @@ Poller::Poller() : set_(epoll_create1(EPOLL_CLOEXEC)) {
   if (set_.get() < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
 }
 
-int Poller::add(int fd, uint32_t events, Pollable* pollable) {
+int Poller::control(int operation, int fd, uint32_t events, Pollable* pollable) {
   epoll_event event{};
   event.events = events | EPOLLET;
   event.data.ptr = pollable;
-  return epoll_ctl(set_.get(), EPOLL_CTL_ADD, fd, &event) == 0 ? 0 : errno;
+  return epoll_ctl(set_.get(), operation, fd, &event) == 0 ? 0 : errno;
 }
 
 void Poller::remove(int fd) {

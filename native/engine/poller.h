@@ -29,7 +29,8 @@ class Poller {
 
   int descriptor() const { return set_.get(); }
   // Returns 0 or an error number.
-  int add(int fd, uint32_t events, Pollable* pollable);
+  int add(int fd, uint32_t events, Pollable* pollable) { return control(EPOLL_CTL_ADD, fd, events, pollable); }
+  int change(int fd, uint32_t events, Pollable* pollable) { return control(EPOLL_CTL_MOD, fd, events, pollable); }
   // From any thread: takes a descriptor out before it is closed, which is not enough where others stand for the same.
   void remove(int fd);
   // Nothing is told to it any more.
@@ -38,6 +39,8 @@ class Poller {
   void dispatch();
 
  private:
+  int control(int operation, int fd, uint32_t events, Pollable* pollable);
+
   Descriptor set_;
   std::array<epoll_event, 128> batch_{};
   int next_ = 0;

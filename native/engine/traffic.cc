@@ -28,9 +28,9 @@ void Connection::work() {
   if (closed_ || !ssl_ || phase_ == Phase::kBroken) return;
   // Nothing may free this while it works.
   const auto self = shared_from_this();
-  output_->borrow(worker_.spare_output());
+  wire_->borrow(worker_.spare_output());
   advance();
-  if (output_ != nullptr) output_->give_back(worker_.spare_output());
+  if (wire_ != nullptr) wire_->give_back(worker_.spare_output());
 }
 
 void Connection::advance() {
@@ -66,13 +66,6 @@ int Connection::outcome(int result) {
     if (parting_) state |= SSL_SENT_SHUTDOWN;
     SSL_set_shutdown(ssl_.get(), state);
   }
-  if (reason == SSL_ERROR_WANT_READ && has_received_) {
-    // All of it is read: from now on it is the socket.
-    has_received_ = false;
-    BIO* const socket = BIO_new_socket(fd_.get(), BIO_NOCLOSE);
-    if (socket == nullptr) return SSL_ERROR_SYSCALL;
-    SSL_set0_rbio(ssl_.get(), socket);
-  }
   return reason;
 }
 
@@ -84,18 +77,14 @@ void Connection::shake_hands() {
   if (paused()) return;
   const auto& state = session::Connection::of(ssl_.get());
   int reason = SSL_ERROR_NONE;
-  bool received = false;
   bool reused = false;
   int version = 0;
   {
     std::unique_lock lock(mutex_);
     step_ = &lock;
-    do {
-      received = has_received_;
-      errno = 0;
-      ERR_clear_error();
-      reason = outcome(SSL_do_handshake(ssl_.get()));
-    } while (reason == SSL_ERROR_WANT_READ && received && !has_received_);
+    errno = 0;
+    ERR_clear_error();
+    reason = outcome(SSL_do_handshake(ssl_.get()));
     // The context that SNI has switched to asks nobody again.
     if (state->certificate && state->certificate->answered) state->certificate.reset();
     if (reason == SSL_ERROR_NONE) {
@@ -194,9 +183,9 @@ bool Connection::write_pending() {
 
 // False when TLS takes no more for now, or ever.
 bool Connection::encrypt_pending() {
-  while (!writes_.empty() && output_->size() < kBatch) {
+  while (!writes_.empty() && wire_->size() < kBatch) {
     const auto& [chunks, copy, awaited] = writes_.front();
-    while (chunk_ < chunks.size() && output_->size() < kBatch) {
+    while (chunk_ < chunks.size() && wire_->size() < kBatch) {
       const Chunk& chunk = chunks[chunk_];
       const size_t left = chunk.size - offset_;
       size_t written = 0;
@@ -264,7 +253,7 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
 }
 
 void Connection::read_available() {
-  while (phase_ == Phase::kOpen && !ended_ && readable_ && output_->size() < kBatch) {
+  while (phase_ == Phase::kOpen && !ended_ && readable_ && wire_->size() < kBatch) {
     if (unconsumed_.load() >= kHighWater) {
       stalled_ = true;
       // Consumed in the meantime, which nobody will tell any more.
@@ -273,13 +262,11 @@ void Connection::read_available() {
     unsigned char* const buffer = worker_.scratch().get();
     size_t size = 0;
     int reason = SSL_ERROR_NONE;
-    bool received = false;
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
       while (reason == SSL_ERROR_NONE && Blocks::kSize - size >= kRecord) {
         size_t part = 0;
-        received = has_received_;
         errno = 0;
         ERR_clear_error();
         reason = outcome(SSL_read_ex(ssl_.get(), buffer + size, Blocks::kSize - size, &part));
@@ -293,7 +280,6 @@ void Connection::read_available() {
       case SSL_ERROR_NONE:
         continue;
       case SSL_ERROR_WANT_READ:
-        if (received && !has_received_) continue;
         readable_ = false;
         return;
       case SSL_ERROR_WANT_ASYNC:
@@ -308,13 +294,13 @@ void Connection::read_available() {
 // True when nothing is left to be sent of what TLS has made so far.
 bool Connection::send_output() {
   if (phase_ == Phase::kBroken || (may_hold_ && released_ < negotiated_)) return false;
-  const int error = output_->send(fd_.get());
+  const int error = wire_->send();
   if (error == EAGAIN) {
-    wants_write_ = true;
+    want_write();
     return false;
   }
   if (error != 0) {
-    output_->drop();
+    wire_->drop();
     // A peer that has gone without its ticket may have left something to read.
     if (phase_ == Phase::kOpen && encrypted_ == 0) return true;
     lose(Told::kWriteFailed, error);

@@ -16,8 +16,8 @@
 #include <vector>
 
 #include "engine/blocks.h"
-#include "engine/output.h"
 #include "engine/poller.h"
+#include "engine/wire.h"
 #include "session/mailbox.h"
 
 namespace engine {
@@ -120,7 +120,7 @@ class Worker {
   // For one step of one connection at a time. Who keeps it puts another in its place.
   Block& scratch() { return scratch_; }
   // What connections fill with what they send, for one at a time.
-  Output::Bytes& spare_output() { return spare_output_; }
+  Wire::Bytes& spare_output() { return spare_output_; }
   std::thread::id thread() const { return thread_.get_id(); }
 
  private:
@@ -146,7 +146,7 @@ class Worker {
   std::unordered_set<std::shared_ptr<Resident>> residents_;
   Alarms alarms_;
   Block scratch_;
-  Output::Bytes spare_output_;
+  Wire::Bytes spare_output_;
   std::thread thread_;
 };
 
