@@ -2,7 +2,6 @@
 // users of the node:tls-shaped layer. It hands each event to the connection that it belongs to; what a
 // connection or a server does with it is theirs.
 
-import { hkdfSync } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { type CredentialOptions, loadCredentials } from './credentials.js'
 import { channels, observed } from './diagnostics.js'
@@ -19,6 +18,9 @@ import {
   type SessionAnswer,
 } from './session-callbacks.js'
 import type { TLSSocket } from './socket.js'
+import { intervalOption } from './stores/input.js'
+import type { Awaitable } from './stores/store.js'
+import { TicketKeyRing, type TicketKeys, type TicketKeysError } from './ticket-keys.js'
 
 /** How a context keeps sessions. */
 export interface SessionOptions {
@@ -33,11 +35,16 @@ export interface SessionOptions {
    */
   sessionTimeout?: number | undefined
   /**
-   * Keys that seal stateless tickets: OpenSSL's 80 bytes, or node:tls's 48, from which the 80 are derived. Servers with the
-   * same keys resume each other's sessions.
-   * @see SSL_CTX_set_tlsext_ticket_key_cb(3)
+   * Keys that seal stateless tickets; servers with the same keys resume each other's sessions. A key is 48 bytes, as in node:tls (name, secret for
+   * HMAC-SHA256, secret for AES-128-CBC, 16 bytes each), or OpenSSL's 80 (16, 32 and 32, for AES-256-CBC). In an array of up to 16, all with
+   * different names, the first one seals and all of them open; who shows a ticket of another one gets a new ticket. A function is asked for
+   * the keys, at once and again every `ticketKeysRefreshInterval`; until it has answered for the first time a random key seals, which
+   * is forgotten then. The default is a random key.
+   * @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3), RFC 5077 section 4
    */
-  ticketKeys?: Uint8Array | undefined
+  ticketKeys?: TicketKeys | (() => Awaitable<TicketKeys>) | undefined
+  /** Seconds between two calls of the function in `ticketKeys`, 60 by default. 0 calls it again only when `refreshTicketKeys` is called. */
+  ticketKeysRefreshInterval?: number | undefined
   /**
    * `SSL_SESS_CACHE_*` bits. The default is node:tls's, `SSL_SESS_CACHE_BOTH | SSL_SESS_CACHE_NO_INTERNAL`: callbacks and events, no sessions kept
    * in the context. `SSL_SESS_CACHE_SERVER` is OpenSSL's own default.
@@ -103,6 +110,11 @@ export interface SecureContextEvents {
    * A session callback failed. The handshake has gone on without it: a lookup counts as a miss. Without a listener it becomes a process warning.
    */
   callbackError: [error: SessionCallbackError, socket: TLSSocket | null]
+  /**
+   * The function in `ticketKeys` failed, or answered with what are no keys. The keys stay as they are. Told once a minute; without a listener it becomes a
+   * process warning.
+   */
+  ticketKeysError: [error: TicketKeysError]
 }
 
 function callback<F>(value: F | null | undefined, name: string): F | null {
@@ -119,16 +131,6 @@ function whole(value: unknown, name: string): number {
   return value
 }
 
-/** OpenSSL's 80 bytes of ticket keys, from themselves or from node:tls's 48. */
-function ticketKeyBytes(keys: unknown): Uint8Array {
-  if (!(keys instanceof Uint8Array)) throw invalidType('ticketKeys', 'a Buffer', keys)
-  if (keys.byteLength === 80) return keys
-  if (keys.byteLength !== 48) throw invalidValue('ticketKeys', 'must be exactly 48 or 80 bytes')
-  // The first 16 bytes name the key in both forms. OpenSSL wants 32 bytes each for HMAC and AES where node has 16.
-  const secrets = hkdfSync('sha256', keys.subarray(16), keys.subarray(0, 16), 'openssl-session ticket keys', 64)
-  return Buffer.concat([keys.subarray(0, 16), Buffer.from(secrets)])
-}
-
 /**
  * Certificates, settings and the session cache that connections share.
  * @see SSL_CTX_new(3)
@@ -139,6 +141,7 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
   #newSession: NewSessionCallback | null
   #removeSession: RemoveSessionCallback | null
   #getSession: GetSessionCallback | null
+  readonly #ticketKeys: TicketKeyRing
   #removalListener: ((session: libssl.SSL_SESSION) => void) | null = null
   #ownersWant = { newSession: false, getSession: false, keylog: false, certificate: false }
   /** @internal Look-ups that `getSessionCallback` has not answered yet. */
@@ -154,11 +157,13 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     this.#newSession = callback(options.newSessionCallback, 'options.newSessionCallback')
     this.#removeSession = callback(options.removeSessionCallback, 'options.removeSessionCallback')
     this.#getSession = callback(options.getSessionCallback, 'options.getSessionCallback')
+    const interval = intervalOption('ticketKeysRefreshInterval', options.ticketKeysRefreshInterval, 60)
     libssl.ERR_clear_error()
     const handle = libssl.SSL_CTX_new(libssl.TLS_method())
     if (handle === null) throw opensslError('Cannot create a context')
     this.handle = handle
     this.#trustsSystem = !options.ca
+    this.#ticketKeys = new TicketKeyRing(handle, interval, (error) => this.#tellOrWarn('ticketKeysError', error))
     try {
       this.#configure(options)
     } catch (error) {
@@ -285,18 +290,32 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     }
   }
 
-  /** The 80 bytes that seal stateless tickets, for another server's `setTicketKeys`. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
+  /**
+   * The key that seals stateless tickets, for another server's `setTicketKeys`: 48 or 80 bytes, as it was set; 80 of the random one.
+   * @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3)
+   */
   getTicketKeys(): Buffer {
-    const keys = libssl.SSL_CTX_get_tlsext_ticket_keys(this.handle)
-    if (keys === null) throw opensslError('Cannot read the ticket keys')
-    return keys
+    return this.#ticketKeys.first
   }
 
-  /** Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
-  setTicketKeys(keys: Uint8Array): void {
-    libssl.ERR_clear_error()
-    if (libssl.SSL_CTX_set_tlsext_ticket_keys(this.handle, ticketKeyBytes(keys)) !== 1)
-      throw opensslError('Cannot set the ticket keys')
+  /**
+   * Changes the keys that seal stateless tickets, as the option `ticketKeys` sets them, also while the engine works with the context: each ticket is sealed, or
+   * opened, with the keys from before or from after. Throws `ERR_INVALID_ARG_TYPE` or `ERR_INVALID_ARG_VALUE` and leaves the keys as they
+   * are when these cannot be used.
+   * @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3)
+   */
+  setTicketKeys(keys: TicketKeys | (() => Awaitable<TicketKeys>)): void {
+    this.#ticketKeys.set(keys)
+  }
+
+  /** Asks the function in `ticketKeys` now. Rejects with `ERR_TICKET_KEYS` when it fails, with `ERR_INVALID_STATE` when there is none. */
+  refreshTicketKeys(): Promise<void> {
+    return this.#ticketKeys.refresh()
+  }
+
+  /** The names (first 16 bytes) of the keys in `ticketKeys`, in hexadecimal, the one that seals first; empty while a random key seals. Not secret. */
+  get ticketKeyNames(): string[] {
+    return this.#ticketKeys.names
   }
 
   /**
@@ -304,6 +323,7 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
    * @see SSL_CTX_free(3)
    */
   free(): void {
+    this.#ticketKeys.stop()
     libssl.SSL_CTX_free(this.handle)
   }
 
@@ -333,6 +353,11 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     libssl.SSL_CTX_set_default_verify_paths(this.handle)
   }
 
+  /** @internal Has the tickets of `other` go on opening until the function in `ticketKeys` has answered. */
+  _inheritTicketKeys(other: SecureContext): void {
+    this.#ticketKeys.inherit(other.#ticketKeys)
+  }
+
   /** @internal */
   get _hasSessionIdContext(): boolean {
     return this.#hasSessionIdContext
@@ -353,10 +378,13 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
     const reason = cause instanceof Error ? cause.message : String(cause)
     const properties = { code: 'ERR_SESSION_CALLBACK', callback: name, cause } as const
     const error: SessionCallbackError = Object.assign(new Error(`${name} failed: ${reason}`), properties)
-    // Not from inside a handshake: what a listener throws is its own affair.
+    this.#tellOrWarn('callbackError', error, socket)
+  }
+
+  /** Not from inside a handshake: what a listener throws is its own affair. */
+  #tellOrWarn<E extends keyof SecureContextEvents>(event: E, ...details: SecureContextEvents[E]): void {
     process.nextTick(() => {
-      if (this.listenerCount('callbackError') > 0) this.emit('callbackError', error, socket)
-      else process.emitWarning(error)
+      if (!(this as EventEmitter).emit(event, ...details)) process.emitWarning(details[0])
     })
   }
 

@@ -39,3 +39,4 @@ export type {
 export type { SNICallback } from './sni.js'
 export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
 export type { StoreOperation, StoreStats } from './stores/guard.js'
+export type { TicketKeys, TicketKeysError } from './ticket-keys.js'

@@ -10,6 +10,7 @@ import type { SNICallback } from './sni.js'
 import type { TLSSocket } from './socket.js'
 import type { StoreStats } from './stores/guard.js'
 import type { SessionStore } from './stores/store.js'
+import type { TicketKeysError } from './ticket-keys.js'
 
 /** Options of a {@link Server}: those of a context, of net.Server, and these. */
 export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
@@ -99,6 +100,8 @@ export type ServerEvents = {
    * were not. A store that fails five times in a row is left alone for a while; `stats().store` tells.
    */
   sessionStoreError: [error: SessionStoreError]
+  /** The function in `ticketKeys` failed, or answered with what are no keys; they stay as they are. Told once a minute; without a listener a warning is emitted. */
+  ticketKeysError: [error: TicketKeysError]
   /**
    * A connection has come, and its handshake has not begun: with `threads: 0` its transport, on the engine its `TLSSocket`. Emit it to hand in a transport to
    * run TLS over; the engine takes a `net.Socket`'s descriptor over, and the `net.Socket` closes together with the connection.

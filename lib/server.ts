@@ -21,6 +21,8 @@ import type { HandshakeCounts, ListenOptions, ServerEvents, ServerOptions, Serve
 import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
 import { NamedContexts, type SNICallback } from './sni.js'
 import { type Joined, TLSSocket, type TLSSocketOptions } from './socket.js'
+import type { Awaitable } from './stores/store.js'
+import type { TicketKeys, TicketKeysError } from './ticket-keys.js'
 
 /**
  * The default session id context. The same for every process that runs the same main script, whatever its arguments: processes that share a
@@ -180,11 +182,14 @@ export class Server extends net.Server {
    */
   setSecureContext(options: ServerOptions): void {
     if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
-    const { sessionTimeout, ticketKeys } = this.#settings
+    const { sessionTimeout, ticketKeys, ticketKeysRefreshInterval } = this.#settings
     const settings = { ...options }
     settings.sessionTimeout ??= sessionTimeout
     settings.ticketKeys ??= ticketKeys
-    this.#context = this.#makeContext(settings)
+    settings.ticketKeysRefreshInterval ??= ticketKeysRefreshInterval
+    const context = this.#makeContext(settings)
+    if (!settings.secureContext && typeof settings.ticketKeys === 'function') context._inheritTicketKeys(this.#context)
+    this.#context = context
     this.#settings = settings
     this.#reconfigure()
   }
@@ -200,24 +205,21 @@ export class Server extends net.Server {
     this.#reconfigure()
   }
 
-  /** The 80 bytes that seal stateless tickets, for another server's `setTicketKeys`. @see SSL_CTX_set_tlsext_ticket_key_cb(3) */
+  /**
+   * The key that seals stateless tickets, for another server's `setTicketKeys`: 48 or 80 bytes, as it was set; 80 of a random one.
+   * @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3)
+   */
   getTicketKeys(): Buffer {
     return this.#context.getTicketKeys()
   }
 
   /**
-   * Changes the keys that seal stateless tickets: 80 bytes, or node:tls's 48. While the engine listens, new connections get a context of their own with
-   * these keys, made from the same options and with the same session callbacks.
-   * @see SSL_CTX_set_tlsext_ticket_key_cb(3)
+   * Changes the keys that seal stateless tickets, as the option `ticketKeys` sets them, while connections come and go.
+   * @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3)
    */
-  setTicketKeys(keys: Uint8Array): void {
-    if (this.#listeners.size === 0 || this.#settings.secureContext) {
-      this.#context.setTicketKeys(keys)
-      return
-    }
-    const { newSessionCallback, removeSessionCallback, getSessionCallback } = this.#context
-    this.setSecureContext({ ...this.#settings, ticketKeys: keys })
-    Object.assign(this.#context, { newSessionCallback, removeSessionCallback, getSessionCallback })
+  setTicketKeys(keys: TicketKeys | (() => Awaitable<TicketKeys>)): void {
+    this.#context.setTicketKeys(keys)
+    this.#settings = { ...this.#settings, ticketKeys: keys }
   }
 
   /**
@@ -319,6 +321,7 @@ export class Server extends net.Server {
       options.secureContext ?? createSecureContext({ ...options, honorCipherOrder: options.honorCipherOrder ?? true })
     if (!(context instanceof SecureContext))
       throw codedError('ERR_TLS_INVALID_CONTEXT', 'secureContext must be a SecureContext')
+    context.off('ticketKeysError', this.#onTicketKeysError).on('ticketKeysError', this.#onTicketKeysError)
     if (!context._hasSessionIdContext) context._setSessionIdContext(defaultSessionIdContext())
     const sessions = this.#sessions
     if (sessions !== null) {
@@ -334,6 +337,10 @@ export class Server extends net.Server {
       context._onRemoval((session) => sessions.forget(session))
     }
     return context
+  }
+
+  readonly #onTicketKeysError = (error: TicketKeysError): void => {
+    if (!this.emit('ticketKeysError', error)) process.emitWarning(error)
   }
 
   /** Lets libssl's callbacks reach the store from JavaScript's own connections. */

@@ -23,6 +23,14 @@ void export_functions(napi_env env, napi_value exports, std::span<const binding:
   }
 }
 
+// Functions in an object of their own.
+void export_group(napi_env env, napi_value exports, const char* name, std::span<const binding::Function> functions) {
+  napi_value group = nullptr;
+  binding::check(napi_create_object(env, &group));
+  export_functions(env, group, functions);
+  binding::check(napi_set_named_property(env, exports, name, group));
+}
+
 constexpr binding::Function kOwnFunctions[] = {
     binding::define<&ossl::leak_report>("leaks"),
     binding::define("runtime", [](binding::Environment& env) { return ossl::runtime_info(env.env()); }),
@@ -49,11 +57,9 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
           session::inline_functions(), std::span<const binding::Function>(kOwnFunctions)}) {
       export_functions(env, exports, functions);
     }
-    // Not part of libssl: lib/engine.ts uses them.
-    napi_value engine_functions = nullptr;
-    binding::check(napi_create_object(env, &engine_functions));
-    export_functions(env, engine_functions, engine::functions());
-    binding::check(napi_set_named_property(env, exports, "engine", engine_functions));
+    // Not part of libssl.
+    export_group(env, exports, "engine", engine::functions());
+    export_group(env, exports, "tickets", session::ticket_functions());
     for (const binding::Constant& constant : ossl::constants()) {
       binding::set(environment, exports, constant.name, constant.value);
     }

@@ -4,6 +4,7 @@
 import { EventEmitter } from 'node:events'
 import { isUint8Array } from 'node:util/types'
 import { checkId, checkSession, checkTtl, intervalOption, milliseconds, storeError, wrongType } from './input.js'
+import { KeySource, MOST_KEYS } from './key-source.js'
 import { ReportLimiter } from './limiter.js'
 import { readHeader, SealingKey } from './seal.js'
 import type { Awaitable, SessionStore } from './store.js'
@@ -46,8 +47,6 @@ export interface SealStats {
   broken: number
 }
 
-/** Longer than any number of keys that makes sense; the oldest goes when `rotate` adds one more. */
-const MOST_KEYS = 16
 /** Milliseconds within which an unknown key does not make the function be asked again. */
 const PATIENCE = 1000
 
@@ -74,14 +73,11 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   readonly take?: (id: Buffer) => Awaitable<Buffer | undefined>
   readonly #store: SessionStore
   readonly #context: Uint8Array
-  readonly #source: (() => Awaitable<SealingKeys>) | null
-  readonly #timer: NodeJS.Timeout | undefined
+  readonly #source: KeySource<SealingKeys> | null
   readonly #reports = new ReportLimiter(60_000)
   readonly #stats: SealStats = { sealed: 0, opened: 0, unknownKey: 0, broken: 0 }
   /** By id, the one that seals first; empty before the function has answered for the first time. */
   #ring = new Map<string, SealingKey>()
-  #asking: Promise<void> | null = null
-  #asked = Number.NEGATIVE_INFINITY
   #closed = false
 
   /** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_KEYLEN` or `ERR_OUT_OF_RANGE` when an option cannot be used. */
@@ -99,9 +95,10 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     if (this.#context.length > 255)
       throw wrongType('options.sessionIdContext', 'at most 255 bytes', this.#context.length)
     if (typeof keys === 'function') {
-      this.#source = keys
-      const refresh = (): void => void this.#ask().catch(() => {})
-      if (interval > 0) this.#timer = setInterval(refresh, interval).unref()
+      const take = (keys: SealingKeys): void => {
+        this.#ring = ringOf(keys)
+      }
+      this.#source = new KeySource(keys, { take, failed: (cause) => this.#keysFailed(cause) }, interval)
     } else {
       this.#source = null
       this.#ring = ringOf(keys)
@@ -163,14 +160,13 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   async refresh(): Promise<void> {
     this.#checkOpen()
     if (this.#source === null) throw storeError('ERR_INVALID_STATE', 'The keys do not come from a function')
-    await this.#asking?.catch(() => {})
-    await this.#ask()
+    await this.#source.refresh()
   }
 
   /** Closes the store inside. Any later call but `close` throws `ERR_STORE_CLOSED`. */
   close(): Awaitable<void> {
     this.#closed = true
-    clearInterval(this.#timer)
+    this.#source?.stop()
     return this.#store.close?.()
   }
 
@@ -213,8 +209,9 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
       this.#stats.opened += 1
       return expires > Date.now() ? session : undefined
     }
-    const mayBeNew = this.#source !== null && !this.#ring.has(keyId) && performance.now() - this.#asked > PATIENCE
-    return mayBeNew ? this.#ask().then(open, open) : open()
+    const source = this.#ring.has(keyId) ? null : this.#source
+    const mayBeNew = source !== null && performance.now() - source.asked > PATIENCE
+    return mayBeNew ? source.ask().then(open, open) : open()
   }
 
   #refuse(code: SealError['code'], keyId: string, what: string): undefined {
@@ -234,21 +231,15 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     })
   }
 
-  /** Asks the function for the keys; those who come while it is being asked share its answer. */
+  /** Asks the function for the keys: while the ring is empty there is one. */
   #ask(): Promise<void> {
-    this.#asking ??= (async () => {
-      this.#asked = performance.now()
-      try {
-        this.#ring = ringOf(await this.#source?.())
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error)
-        this.#report('ERR_SEAL_KEYS', '', `The keys that seal sessions cannot be had: ${message}`, error)
-        throw storeError('ERR_SEAL_KEYS', `The keys that seal sessions cannot be had: ${message}`, error)
-      } finally {
-        this.#asking = null
-      }
-    })()
-    return this.#asking
+    return (this.#source as KeySource<SealingKeys>).ask()
+  }
+
+  #keysFailed(cause: unknown): Error {
+    const message = `The keys that seal sessions cannot be had: ${cause instanceof Error ? cause.message : String(cause)}`
+    this.#report('ERR_SEAL_KEYS', '', message, cause)
+    return storeError('ERR_SEAL_KEYS', message, cause)
   }
 }
 

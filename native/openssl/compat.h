@@ -4,7 +4,14 @@
 #include <openssl/err.h>
 #include <openssl/opensslv.h>
 #include <openssl/ssl.h>
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+#include <openssl/core_names.h>
+#include <openssl/params.h>
+#else
+#include <openssl/hmac.h>
+#endif
 
+#include <array>
 #include <string>
 
 #include "openssl/headers.h"
@@ -82,6 +89,35 @@ inline X509* get1_peer_certificate(const SSL* ssl) {
   return SSL_get1_peer_certificate(ssl);
 #else
   return SSL_get_peer_certificate(ssl);
+#endif
+}
+
+// What a callback for the keys of tickets is given to initialise their HMAC in.
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+using TicketMac = EVP_MAC_CTX;
+#else
+using TicketMac = HMAC_CTX;
+#endif
+using TicketKeyCallback = int (*)(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                                  TicketMac* mac, int seal);
+
+inline void set_ticket_key_callback(SSL_CTX* ctx, TicketKeyCallback callback) {
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, callback);
+#else
+  SSL_CTX_set_tlsext_ticket_key_cb(ctx, callback);
+#endif
+}
+
+// HMAC with SHA-256.
+inline bool init_ticket_mac(TicketMac* mac, const unsigned char* secret, size_t length) {
+#if OPENSSL_VERSION_NUMBER >= 0x30000000L
+  std::array<char, 7> digest{"SHA256"};
+  const std::array<OSSL_PARAM, 2> parameters{OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, digest.data(), 0),
+                                             OSSL_PARAM_construct_end()};
+  return EVP_MAC_init(mac, secret, length, parameters.data()) == 1;
+#else
+  return HMAC_Init_ex(mac, secret, static_cast<int>(length), EVP_sha256(), nullptr) == 1;
 #endif
 }
 

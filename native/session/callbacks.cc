@@ -1,5 +1,5 @@
-// SSL_CTX_new, and the setters and getters of every callback that JavaScript can install. What happens when one fires
-// is in trampolines.cc and events.cc.
+// SSL_CTX_new, the setters and getters of every callback that JavaScript can install, and the keys of tickets. What
+// happens when one fires is in trampolines.cc and events.cc.
 #include "session/addon_environment.h"
 #include "session/events.h"
 #include "session/tables.h"
@@ -64,6 +64,36 @@ int set_own_alpn_select_protos(SSL* ssl, std::optional<binding::Bytes> wire) {
   return 0;
 }
 
+// [key, ...], the one that seals first. Other threads may be working with the context.
+void set_ticket_ring(Environment& env, SSL_CTX* ctx, binding::Object array) {
+  uint32_t count = 0;
+  binding::check(napi_get_array_length(env.env(), array.value, &count));
+  if (count == 0) binding::out_of_range(1, "at least one key");
+  std::vector<TicketKey> keys;
+  keys.reserve(count);
+  for (uint32_t i = 0; i < count; i++) {
+    napi_value key = nullptr;
+    binding::check(napi_get_element(env.env(), array.value, i, &key));
+    const auto bytes = binding::FromJs<binding::Bytes>::from(env, key, 1);
+    if (!TicketRing::is_key(bytes.size)) binding::out_of_range(1, "keys of 48 or 80 bytes");
+    keys.emplace_back(bytes.data, bytes.data + bytes.size);
+  }
+  Context::of(ctx)->set_ticket_ring(ctx, std::make_shared<const TicketRing>(std::move(keys)));
+}
+
+// Copies of the keys; none where the context uses its own.
+napi_value get_ticket_ring(Environment& env, SSL_CTX* ctx) {
+  napi_value array = nullptr;
+  binding::check(napi_create_array(env.env(), &array));
+  const auto ring = Context::of(ctx)->ticket_ring();
+  if (!ring) return array;
+  uint32_t index = 0;
+  for (const TicketKey& key : ring->keys()) {
+    binding::check(napi_set_element(env.env(), array, index++, binding::to_js(env, key)));
+  }
+  return array;
+}
+
 // The new context belongs to the connection from now on, as the first one did.
 binding::Borrowed<SSL_CTX> switch_context(Ref<SSL> ssl, SSL_CTX* ctx) {
   SSL_CTX* const result = SSL_set_SSL_CTX(ssl.pointer, ctx);
@@ -97,8 +127,14 @@ constexpr binding::Function kFunctions[] = {
            }),
 };
 
+constexpr binding::Function kTicketFunctions[] = {
+    define<&set_ticket_ring>("setRing"),
+    define<&get_ticket_ring>("getRing"),
+};
+
 }  // namespace
 
 std::span<const binding::Function> callback_functions() { return kFunctions; }
+std::span<const binding::Function> ticket_functions() { return kTicketFunctions; }
 
 }  // namespace session

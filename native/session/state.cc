@@ -138,6 +138,7 @@ void Context::reserve(SSL_CTX* ctx) {
     installed = true;
   }
   select_alpn(ctx);
+  take_tickets(ctx);
 }
 
 void Context::set_alpn_protocols(SSL_CTX* ctx, AlpnProtocols protocols) {
@@ -148,6 +149,28 @@ void Context::set_alpn_protocols(SSL_CTX* ctx, AlpnProtocols protocols) {
 void Context::select_alpn(SSL_CTX* ctx) {
   if (std::exchange(selects_alpn_, true)) return;
   SSL_CTX_set_alpn_select_cb(ctx, alpn_trampoline, slot(ctx));
+}
+
+void Context::set_ticket_ring(SSL_CTX* ctx, std::shared_ptr<const TicketRing> ring) {
+  {
+    const std::lock_guard lock(ring_mutex_);
+    ring_.swap(ring);
+  }
+  take_tickets(ctx);
+}
+
+std::shared_ptr<const TicketRing> Context::ticket_ring() const {
+  const std::lock_guard lock(ring_mutex_);
+  return ring_;
+}
+
+std::shared_ptr<const TicketRing> Context::ticket_keys() const {
+  auto ring = ticket_ring();
+  return ring ? ring : TicketRing::own(address_);
+}
+
+void Context::take_tickets(SSL_CTX* ctx) {
+  if (!std::exchange(takes_tickets_, true)) ossl::compat::set_ticket_key_callback(ctx, ticket_key_trampoline);
 }
 
 napi_value Context::callback(binding::Environment& env, Slot slot) const {

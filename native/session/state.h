@@ -5,11 +5,13 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <vector>
 
 #include "openssl/types.h"
 #include "session/mailbox.h"
+#include "session/ticket_ring.h"
 
 namespace session {
 
@@ -60,10 +62,24 @@ class Context {
   void select_alpn(SSL_CTX* ctx);
   const AlpnProtocols& alpn_protocols() const { return alpn_protocols_; }
 
+  // The keys of stateless tickets from now on, on the environment's thread and whatever other threads do; null are the
+  // context's own.
+  void set_ticket_ring(SSL_CTX* ctx, std::shared_ptr<const TicketRing> ring);
+  // From any thread: the ring, null where none was set.
+  std::shared_ptr<const TicketRing> ticket_ring() const;
+  // From a thread that works with the context: the ring, or the context's own key.
+  std::shared_ptr<const TicketRing> ticket_keys() const;
+  // Has tickets ask for the ring, which changes nothing where there is none.
+  void take_tickets(SSL_CTX* ctx);
+
  private:
-  const SSL_CTX* const address_;
+  SSL_CTX* const address_;
   AlpnProtocols alpn_protocols_;
   bool selects_alpn_ = false;
+  bool takes_tickets_ = false;
+  // Guards a pointer, for as long as it takes to copy it.
+  mutable std::mutex ring_mutex_;
+  std::shared_ptr<const TicketRing> ring_;
   std::array<napi_ref, kSlots> callbacks_{};
   std::array<std::atomic<bool>, kSlots> wanted_{};
   std::array<bool, kSlots> installed_{};

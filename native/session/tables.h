@@ -10,6 +10,8 @@ namespace session {
 
 // SSL_CTX_new and the setters and getters of callbacks.
 std::span<const binding::Function> callback_functions();
+// The keys of stateless tickets, for lib/ticket-keys.ts: libssl has a callback in their place.
+std::span<const binding::Function> ticket_functions();
 // Inline connections: SSL_new, the handshake, records, and the sessions of a connection.
 std::span<const binding::Function> inline_functions();
 

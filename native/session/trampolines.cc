@@ -102,4 +102,12 @@ int alpn_trampoline(SSL* ssl, const unsigned char** out, unsigned char* out_leng
   return SSL_TLSEXT_ERR_OK;
 }
 
+int ticket_key_trampoline(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                          ossl::compat::TicketMac* mac, int seal) noexcept {
+  const auto ring = Connection::of(ssl)->context->ticket_keys();
+  if (seal != 0) return ring->seal(name, iv, cipher, mac);
+  // As with the keys of an SSL_CTX: in TLS 1.3 every resumption gives the client a ticket to use next.
+  return ring->open(name, iv, cipher, mac, SSL_version(ssl) == TLS1_3_VERSION);
+}
+
 }  // namespace session

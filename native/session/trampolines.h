@@ -5,6 +5,8 @@
 
 #include <openssl/ssl.h>
 
+#include "openssl/compat.h"
+
 namespace session {
 
 // @see SSL_CTX_sess_set_new_cb(3)
@@ -21,5 +23,8 @@ int cert_trampoline(SSL* ssl, void* context) noexcept;
 // `context` as above. @see SSL_CTX_set_alpn_select_cb(3)
 int alpn_trampoline(SSL* ssl, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                     unsigned int offered_length, void* context) noexcept;
+// @see SSL_CTX_set_tlsext_ticket_key_evp_cb(3)
+int ticket_key_trampoline(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+                          ossl::compat::TicketMac* mac, int seal) noexcept;
 
 }  // namespace session

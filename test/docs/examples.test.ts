@@ -21,7 +21,9 @@ const root = fileURLToPath(new URL('../../..', import.meta.url))
 const pages = {
   'http.md': ['examples/http.ts', 'examples/http2.ts', 'examples/websocket.ts'],
   'processes.md': ['examples/cluster.ts'],
-  'stores.md': ['examples/fleet.ts'],
+  'security.md': [],
+  'stores.md': ['examples/fleet.ts', 'examples/metrics.ts'],
+  'tickets.md': ['examples/tickets.ts'],
 }
 
 for (const [page, files] of Object.entries(pages)) {
@@ -207,6 +209,85 @@ describe('The example of', () => {
       await redis.stop()
       assert.equal(await visit(one, '-sess_in', file), 'new')
     })
+  })
+
+  describe('tickets', () => {
+    it('resumes in one process what another began, and goes on when the keys change', async () => {
+      const write = (...keys: Buffer[]): void =>
+        writeFileSync(join(folder, 'ticket.keys'), keys.map((key) => `${key.toString('base64')}\n`).join(''))
+      const [old, next] = [randomBytes(80), randomBytes(48)]
+      write(old)
+      const one = await start('tickets')
+      write(next, old)
+      const two = await start('tickets')
+      write(next)
+      const three = await start('tickets')
+      const visit = async ({ port }: Example, ...args: string[]): Promise<string | undefined> => {
+        const connect = ['-connect', `127.0.0.1:${port}`, '-ign_eof', '-tls1_3']
+        return /TLSv1\.3, (\w+) session$/m.exec(await new Program('s_client', ...connect, ...args).ended())?.[1]
+      }
+      const [first, second] = [join(folder, 'ticket1.pem'), join(folder, 'ticket2.pem')]
+      assert.equal(await visit(one, '-sess_out', first), 'new')
+      assert.equal(await visit(two, '-sess_in', first, '-sess_out', second), 'resumed')
+      assert.equal(await visit(three, '-sess_in', second), 'resumed')
+      assert.equal(await visit(three, '-sess_in', first), 'new')
+    })
+  })
+
+  describe('metrics', () => {
+    const dashboard = readFileSync(join(root, 'examples/grafana/dashboard.json'), 'utf8')
+
+    /** What Prometheus would read: the lines of each series. */
+    async function scrape({ output }: Example): Promise<string> {
+      await until(() => /metrics at \S+/.test(output()))
+      const [url = ''] = /http:\S+/.exec(output()) ?? []
+      return (await fetch(url)).text()
+    }
+
+    it('shows Prometheus every series that the dashboard asks for, and the dashboard leaves out no metric', async () => {
+      const example = await start('metrics', { METRICS_PORT: '0' })
+      const file = join(folder, 'metrics.pem')
+      const connect = ['s_client', '-connect', `127.0.0.1:${example.port}`, '-ign_eof', '-tls1_3']
+      assert.match(await new Program(...connect, '-sess_out', file).ended(), /TLSv1\.3, new session$/m)
+      assert.match(await new Program(...connect, '-sess_in', file).ended(), /TLSv1\.3, resumed session$/m)
+      const text = await scrape(example)
+      assert.match(text, /^openssl_session_handshakes_total\{protocol="TLSv1.3",how="resumed"\} 1$/m)
+      const series = new Map<string, Set<string>>()
+      for (const [, name = '', labels = ''] of text.matchAll(/^(openssl_session_\w+)(?:\{(.*)\})? /gm)) {
+        const known = series.get(name) ?? new Set(['instance'])
+        series.set(name, known)
+        for (const [, label = ''] of labels.matchAll(/(\w+)="/g)) known.add(label)
+      }
+      const asked = new Set<string>()
+      for (const { expr } of queries()) {
+        for (const [, name = '', selector = ''] of expr.matchAll(/(openssl_session_\w+)\{(.*?)\}/g)) {
+          asked.add(name)
+          const labels = [...selector.matchAll(/(\w+)=/g), ...expr.matchAll(/by \((\w+)/g)].map(
+            ([, label = '']) => label,
+          )
+          for (const label of labels) assert.ok(series.get(name)?.has(label), `${label} of ${name} in ${expr}`)
+        }
+      }
+      const metrics = [...text.matchAll(/^# TYPE (openssl_session_\w+) /gm)].map(([, name = '']) => name)
+      assert.ok(metrics.length >= 10)
+      assert.deepEqual(
+        metrics.filter((name) => !asked.has(name) && !asked.has(`${name}_bucket`)),
+        [],
+      )
+    })
+
+    /** The queries of the panels, each of which has what Grafana needs to show it. */
+    function queries(): { expr: string; refId: string }[] {
+      const { panels } = JSON.parse(dashboard) as {
+        panels: { id: number; title: string; targets: { expr: string; refId: string }[] }[]
+      }
+      assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length)
+      assert.equal(new Set(panels.map(({ title }) => title)).size, panels.length)
+      return panels.flatMap(({ targets }) => {
+        assert.ok(targets.length > 0)
+        return targets
+      })
+    }
   })
 
   describe('cluster', () => {

@@ -170,7 +170,7 @@ function addonExports(): Record<string, string> {
     await import('openssl-session/libssl')
     const classes = ${JSON.stringify(promisedClasses)}
     const kind = (name) => classes.includes(name) ? 'class' : typeof addon[name]
-    const libssl = Object.keys(addon).filter((name) => name !== 'engine')
+    const libssl = Object.keys(addon).filter((name) => typeof addon[name] !== 'object')
     console.log(JSON.stringify(Object.fromEntries(libssl.map((name) => [name, kind(name)]))))`
   const run = execFileSync(process.execPath, ['--input-type=module', '-e', script], { cwd: packageFolder })
   return JSON.parse(run.toString())

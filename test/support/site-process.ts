@@ -20,8 +20,10 @@ interface Setup {
   /** Engine threads, 0 for none. */
   readonly threads: number
   readonly listen: ListenOptions & { reusePort?: boolean }
-  /** The file of the common store. */
-  readonly store: string
+  /** The file of the common store; without one, sessions are in stateless tickets. */
+  readonly store?: string
+  /** The keys of those, in hexadecimal. */
+  readonly ticketKeys?: readonly string[]
 }
 
 /** What became of the `listen` of one server. */
@@ -87,9 +89,12 @@ export class SiteProcess {
   }
 }
 
-function serve({ threads, listen, store, chainFile, keyFile }: Setup & { chainFile: string; keyFile: string }): void {
+function serve(setup: Setup & { chainFile: string; keyFile: string }): void {
+  const { threads, listen, store, chainFile, keyFile } = setup
   const identity = { cert: readFileSync(chainFile), key: readFileSync(keyFile) }
-  const server = createServer({ ...identity, threads, sessionStore: new LmdbSessionStore(store) }, (socket) => {
+  const sessionStore = store === undefined ? undefined : new LmdbSessionStore(store)
+  const ticketKeys = setup.ticketKeys?.map((key) => Buffer.from(key, 'hex'))
+  const server = createServer({ ...identity, threads, sessionStore, ticketKeys }, (socket) => {
     socket.on('error', () => {})
     socket.write(`${process.pid} ${socket.isSessionReused() ? 'resumed' : 'new'}\n`)
     socket.pipe(socket)

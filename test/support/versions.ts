@@ -22,6 +22,9 @@ export function assertRemoved<T>(told: readonly T[], byExpiry: readonly T[]): vo
 /** Whether a server asks of the session that the get callback answers whether it is resumable. */
 export const checksAnsweredIsResumable = atLeast(3, 0)
 
+/** Whether sessions of 3.0 and later, in tickets and elsewhere, can be read. */
+export const readsLaterSessions = atLeast(3, 0)
+
 /** Whether SSL_clear makes a connection good for another handshake wherever the last one broke off. */
 export const clearRestores = atLeast(3, 0)
 
