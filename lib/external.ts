@@ -2,6 +2,7 @@
 // Servers and connections are elsewhere; stores know nothing of this.
 
 import { channels, observed } from './diagnostics.js'
+import type { Reception } from './engine/functions.js'
 import { codedError } from './errors.js'
 import * as libssl from './libssl.js'
 import { readDER } from './session.js'
@@ -109,10 +110,10 @@ export class ExternalSessions {
   }
 
   /**
-   * Looks a session up for somebody who sets the time for it. `answer` is called once, and returns false when it cannot use the bytes. A session to be used
-   * once is gone from the store then.
+   * Looks a session up for somebody who sets the time for it. `answer` tells what becomes of the bytes; null is a miss. A session to be used once is gone
+   * from the store then, and goes back to it if nobody wants it any more.
    */
-  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void {
+  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => Reception): void {
     const lookup = { late: false }
     const give = (bytes: Buffer | null | undefined): void => {
       const usable = this.#usable(id, once, lookup, bytes)
@@ -120,7 +121,9 @@ export class ExternalSessions {
         answer(null)
         return
       }
-      if (usable instanceof Uint8Array && answer(usable)) return
+      const reception = usable instanceof Uint8Array ? answer(usable) : 'refused'
+      if (reception === 'unwanted' && once) this.#giveBack(id, usable)
+      if (reception !== 'refused') return
       // Gone, so that it is reported once.
       if (!once) this.#guard.remove(id)
       libssl.SSL_SESSION_free(restore(usable, id))
@@ -242,12 +245,14 @@ export class ExternalSessions {
       if (once && !this.#takes) this.#guard.remove(id)
       return bytes
     }
-    if (once && this.#takes) {
-      const handle = restore(bytes, id)
-      this.save(handle)
-      libssl.SSL_SESSION_free(handle)
-    }
+    if (once && this.#takes) this.#giveBack(id, bytes)
     return null
+  }
+
+  #giveBack(id: Buffer, bytes: Buffer): void {
+    const handle = restore(bytes, id)
+    this.save(handle)
+    libssl.SSL_SESSION_free(handle)
   }
 }
 

@@ -50,6 +50,11 @@ const needs = {
     there: () => hasProgram('openssl'),
     packages: { 'apt-get': 'openssl', dnf: 'openssl', apk: 'openssl', brew: 'openssl@3' },
   },
+  redis: {
+    what: 'the programs redis-server and redis-cli',
+    there: () => hasProgram('redis-server') && hasProgram('redis-cli'),
+    packages: { 'apt-get': 'redis-server', dnf: 'redis', apk: 'redis', brew: 'redis' },
+  },
 }
 
 const installers = {

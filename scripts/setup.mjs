@@ -1,5 +1,6 @@
 // Brings a checkout to the point where tests and demo can run, from a fresh clone or from any state since: checks the
-// system's tools, installs the packages, builds the addon and the TypeScript. What is up to date is left alone.
+// system's tools, those named as arguments (see native/toolchain.mjs) among them, installs the packages, builds the addon
+// and the TypeScript. What is up to date is left alone.
 // Plain Node without dependencies, because it runs before anything is installed.
 
 import { spawnSync } from 'node:child_process'
@@ -42,9 +43,8 @@ function prune(outputs, sources) {
 try {
   requireNode(readJson('package.json').engines.node)
   const options = previousOptions()
-  requireTools(['compiler', 'make', 'python3', 'pkg-config', 'headers', 'openssl'], {
-    opensslRoot: options.openssl_root,
-  })
+  const tools = ['compiler', 'make', 'python3', 'pkg-config', 'headers', 'openssl', ...process.argv.slice(2)]
+  requireTools(tools, { opensslRoot: options.openssl_root })
   if (!packagesAreCurrent()) {
     run('npm', ['ci', '--no-audit', '--no-fund', '--foreground-scripts'])
   }

@@ -17,7 +17,7 @@ const table = join('docs', 'matrix.md')
 /** What cannot run on a system, and why. */
 const without = {
   '1.1.1': {
-    files: /^(stores\/lmdb|docs\/(examples|readme)|tls\/processes)/,
+    files: /^(stores\/lmdb|docs\/(demos|examples|readme)|tls\/processes)/,
     why: 'without the tests that need LmdbSessionStore: the package lmdb has no prebuilt part for Debian 11',
   },
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 export type Protocol = 'TLSv1.2' | 'TLSv1.3'
 
 export interface Request {
-  port: number
+  server: { address: string; port: number }
   protocol: Protocol
   /** File of the session to propose. */
   propose?: string
@@ -28,8 +28,8 @@ const FLAG: Record<Protocol, string> = { 'TLSv1.2': '-tls1_2', 'TLSv1.3': '-tls1
 const TIME_LIMIT = 20_000
 
 /** Connects once and tells what happened; rejects when there was no handshake. */
-export function connectOnce({ port, protocol, propose, keep }: Request): Promise<Outcome> {
-  const args = ['s_client', '-connect', `127.0.0.1:${port}`, '-servername', 'localhost', FLAG[protocol]]
+export function connectOnce({ server, protocol, propose, keep }: Request): Promise<Outcome> {
+  const args = ['s_client', '-connect', `${server.address}:${server.port}`, '-servername', 'localhost', FLAG[protocol]]
   if (propose) args.push('-sess_in', propose)
   if (keep) args.push('-sess_out', keep)
   return new Promise((resolve, reject) => {

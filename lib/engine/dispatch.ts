@@ -1,7 +1,7 @@
 // Whom the engine's events are for, and how long its threads run. Knows no sockets.
 
 import type { SSL } from '../libssl.js'
-import { engine, Told } from './functions.js'
+import { engine, type Reception, receptions, Told } from './functions.js'
 
 /** Whoever is told of a connection, or of a listener. */
 export interface Receiver {
@@ -17,7 +17,7 @@ export interface ConnectionReceiver extends Receiver {
 /** Finds and keeps the sessions of accepted connections. None of it throws. */
 export interface SessionKeeper {
   /** Looks a session up, to be used once or again, and answers. */
-  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => boolean): void
+  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => Reception): void
   /** What was looked up was not found in time, and is not wanted any more. */
   late(id: Buffer, once: boolean): void
   /** Keeps a session for so many seconds. A promise says when others can find it; the client gets the session then, if that does not take long. */
@@ -73,7 +73,7 @@ function keepOrFind(what: number, connection: number, keeper: SessionKeeper | nu
   const id = value as Buffer
   const once = what === Told.lookupOnce || what === Told.storeLateOnce
   if (what === Told.storeLate || what === Told.storeLateOnce) keeper.late(id, once)
-  else keeper.find(id, once, (der) => engine.answer(connection, id, der) === 1)
+  else keeper.find(id, once, (der) => receptions[engine.answer(connection, id, der)] ?? 'unwanted')
 }
 
 function receiverOf(connection: number, profile: number): ConnectionReceiver | undefined {

@@ -28,6 +28,12 @@ export const Told = {
   keep: 19,
 } as const
 
+/** What becomes of an answer to a look-up; the numbers are the addon's (native/engine/connection.h). */
+export const receptions = ['refused', 'taken', 'unwanted'] as const
+
+/** Whether an answer is taken, cannot be used, or comes to a handshake that has ended or gone on. */
+export type Reception = (typeof receptions)[number]
+
 /** How a connection is ended; the numbers are the addon's (native/engine/connection.h). */
 export const endings = { now: 0, written: 1, goodbye: 2 } as const
 
@@ -88,6 +94,7 @@ interface EngineFunctions {
   closeConnections(listener: number): void
   forgetListener(listener: number): void
   adopt(ssl: SSL, fd: number, received: Uint8Array, settings: EngineSettings): number
+  /** An index of `receptions`. */
   answer(connection: number, id: Uint8Array, der: Uint8Array | null): number
   /** 1 when nobody needs to wait for `Told.written`; only then the bytes may change. `ahead` allows that, after the handshake. */
   write(connection: number, chunks: readonly Uint8Array[], ahead: number): number

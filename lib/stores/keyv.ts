@@ -1,8 +1,8 @@
 // The store over an instance of Keyv, for applications that have one. The package keyv is never imported here, not for its
 // types either: applications that have other stores need not install it.
 
-import { checkId, checkSession, checkTtl, milliseconds, storeError, wrongType } from './input.js'
-import { Calls, clientFailure, keyOf, LARGEST_REMOTE_SESSION, prefixOption } from './remote.js'
+import { checkSession, checkTtl, milliseconds, storeError, wrongType } from './input.js'
+import { Calls, clientFailure, LARGEST_REMOTE_SESSION } from './remote.js'
 import type { SessionStore } from './store.js'
 
 /**
@@ -42,7 +42,7 @@ export class KeyvSessionStore implements SessionStore {
   /** What the keys begin with. */
   readonly prefix: string
   readonly #keyv: KeyvLike
-  readonly #calls = new Calls()
+  readonly #calls: Calls
 
   /** Throws `ERR_INVALID_ARG_TYPE` when the instance is none. */
   constructor(options: KeyvLike | KeyvSessionStoreOptions) {
@@ -53,38 +53,39 @@ export class KeyvSessionStore implements SessionStore {
       if (typeof methods?.[name] !== 'function') throw wrongType('keyv', 'an instance of Keyv', methods)
     }
     this.#keyv = given.keyv
-    this.prefix = prefixOption(given.prefix)
+    this.#calls = new Calls(given.prefix, (error) => clientFailure('Keyv', error))
+    this.prefix = this.#calls.prefix
   }
 
   async get(id: Buffer): Promise<Buffer | undefined> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     return this.#calls.run(() => this.#read(key))
   }
 
   async take(id: Buffer): Promise<Buffer | undefined> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     return this.#calls.write(key, async () => {
       const session = await this.#read(key)
-      return session !== undefined && (await this.#ask(() => this.#keyv.delete(key))) ? session : undefined
+      return session !== undefined && (await this.#keyv.delete(key)) ? session : undefined
     })
   }
 
   async set(id: Buffer, session: Buffer, ttl: number): Promise<void> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     checkSession(session, LARGEST_REMOTE_SESSION)
     checkTtl(ttl)
     const text = Buffer.from(session.buffer, session.byteOffset, session.length).toString('base64')
     await this.#calls.write(key, async () => {
-      if (ttl <= 0) await this.#ask(() => this.#keyv.delete(key))
-      else if (!(await this.#ask(() => this.#keyv.set(key, text, milliseconds(ttl))))) {
+      if (ttl <= 0) await this.#keyv.delete(key)
+      else if (!(await this.#keyv.set(key, text, milliseconds(ttl)))) {
         throw storeError('ERR_STORE_FAILED', 'Keyv has not stored the session')
       }
     })
   }
 
   async delete(id: Buffer): Promise<void> {
-    const key = this.#key(id)
-    await this.#calls.write(key, () => this.#ask(() => this.#keyv.delete(key)))
+    const key = this.#calls.key(id)
+    await this.#calls.write(key, () => this.#keyv.delete(key))
   }
 
   /** Waits for what is under way. The instance stays as it is. Any later call but `close` throws `ERR_STORE_CLOSED`. */
@@ -92,24 +93,10 @@ export class KeyvSessionStore implements SessionStore {
     return this.#calls.close()
   }
 
-  #key(id: unknown): string {
-    this.#calls.checkOpen()
-    checkId(id)
-    return keyOf(this.prefix, id)
-  }
-
   async #read(key: string): Promise<Buffer | undefined> {
-    const text = await this.#ask(() => this.#keyv.get(key))
+    const text = await this.#keyv.get(key)
     if (text === null || text === undefined) return undefined
     if (typeof text === 'string') return Buffer.from(text, 'base64')
     throw storeError('ERR_STORE_FAILED', 'Keyv has something else than a session under this key')
-  }
-
-  async #ask<T>(ask: () => Promise<T>): Promise<T> {
-    try {
-      return await ask()
-    } catch (error) {
-      throw clientFailure('Keyv', error)
-    }
   }
 }

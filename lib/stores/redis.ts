@@ -1,8 +1,8 @@
 // The store in Redis or Valkey, through a client of the package redis that the application has connected. The package is
 // never imported here, not for its types either: applications that have other stores need not install it.
 
-import { checkId, checkSession, checkTtl, integerOption, milliseconds, storeError, wrongType } from './input.js'
-import { Calls, clientFailure, keyOf, LARGEST_REMOTE_SESSION, prefixOption } from './remote.js'
+import { checkSession, checkTtl, integerOption, milliseconds, storeError, wrongType } from './input.js'
+import { Calls, clientFailure, LARGEST_REMOTE_SESSION } from './remote.js'
 import type { SessionStore } from './store.js'
 
 /**
@@ -57,30 +57,31 @@ export class RedisSessionStore implements SessionStore {
   readonly prefix: string
   readonly #send: Send
   readonly #options: CommandOptions
-  readonly #calls = new Calls()
+  readonly #calls: Calls
 
   /** Throws `ERR_INVALID_ARG_TYPE` when the client is none. */
   constructor(options: RedisClient | RedisSessionStoreOptions) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'a client or an object', options)
     const given = 'sendCommand' in options ? { client: options } : options
     this.#send = sender(given.client)
-    this.prefix = prefixOption(given.prefix)
+    this.#calls = new Calls(given.prefix, failure)
+    this.prefix = this.#calls.prefix
     const timeout = integerOption('commandTimeout', given.commandTimeout, 2000, 1, 2 ** 31 - 1)
     this.#options = { typeMapping: { [BULK_STRING]: Buffer }, timeout }
   }
 
   async get(id: Buffer): Promise<Buffer | undefined> {
-    const key = this.#key(id)
-    return bytesOf(await this.#calls.run(() => this.#ask(key, ['GET', key])))
+    const key = this.#calls.key(id)
+    return bytesOf(await this.#calls.run(() => this.#send(key, ['GET', key], this.#options)))
   }
 
   async take(id: Buffer): Promise<Buffer | undefined> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     return bytesOf(await this.#write(key, ['GETDEL', key]))
   }
 
   async set(id: Buffer, session: Buffer, ttl: number): Promise<void> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     checkSession(session, LARGEST_REMOTE_SESSION)
     checkTtl(ttl)
     if (ttl <= 0) await this.#write(key, ['UNLINK', key])
@@ -89,7 +90,7 @@ export class RedisSessionStore implements SessionStore {
   }
 
   async delete(id: Buffer): Promise<void> {
-    const key = this.#key(id)
+    const key = this.#calls.key(id)
     await this.#write(key, ['UNLINK', key])
   }
 
@@ -98,22 +99,8 @@ export class RedisSessionStore implements SessionStore {
     return this.#calls.close()
   }
 
-  #key(id: unknown): string {
-    this.#calls.checkOpen()
-    checkId(id)
-    return keyOf(this.prefix, id)
-  }
-
   #write(key: string, args: Argument[]): Promise<unknown> {
-    return this.#calls.write(key, () => this.#ask(key, args))
-  }
-
-  async #ask(key: string, args: Argument[]): Promise<unknown> {
-    try {
-      return await this.#send(key, args, this.#options)
-    } catch (error) {
-      throw failure(error)
-    }
+    return this.#calls.write(key, () => this.#send(key, args, this.#options))
   }
 }
 

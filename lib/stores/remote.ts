@@ -1,25 +1,13 @@
 // What stores share that reach their sessions through a client of the application's: keys that are text, errors with a
 // code, writes in their order, and an end that waits for what is under way. Nothing here knows Redis or Keyv.
 
-import { storeError, wrongType } from './input.js'
+import { checkId, storeError, wrongType } from './input.js'
 
 /** The largest session that is sent to another machine in bytes: far more than one with a client's certificates has. */
 export const LARGEST_REMOTE_SESSION = 1024 ** 2
 
 /** What keys begin with unless the application says otherwise. */
-export const KEY_PREFIX = 'tls-session:'
-
-/** The prefix among a store's options, or its default. */
-export function prefixOption(value: unknown): string {
-  if (value === undefined) return KEY_PREFIX
-  if (typeof value !== 'string') throw wrongType('options.prefix', 'a string', value)
-  return value
-}
-
-/** The key of an id: hexadecimal as `openssl sess_id -text` has it, only in lower case, so that people find it. */
-export function keyOf(prefix: string, id: Uint8Array): string {
-  return prefix + Buffer.from(id.buffer, id.byteOffset, id.length).toString('hex')
-}
+const KEY_PREFIX = 'tls-session:'
 
 /** The error to show for one of a client's: its own when it has a `code` that is a name, else one that wraps it. */
 export function clientFailure(what: string, error: unknown): Error {
@@ -29,22 +17,37 @@ export function clientFailure(what: string, error: unknown): Error {
   return storeError('ERR_STORE_FAILED', `${what} failed: ${message}`, error)
 }
 
-/** Knows whether a store is closed, what it has been called for that is not over, and in which order. */
+/** Names keys, and knows whether a store is closed, what it has been called for that is not over, and in which order. */
 export class Calls {
+  /** What keys begin with. */
+  readonly prefix: string
+  readonly #failure: (error: unknown) => Error
   /** The last write of each key that has any under way. */
   readonly #last = new Map<string, Promise<unknown>>()
   #closed: Promise<void> | undefined
   #underWay = 0
   #over: (() => void) | undefined
 
-  checkOpen(): void {
+  /** `prefix` is a store's option. `failure` makes the error to show out of what a call has failed with. */
+  constructor(prefix: unknown, failure: (error: unknown) => Error) {
+    if (prefix !== undefined && typeof prefix !== 'string') throw wrongType('options.prefix', 'a string', prefix)
+    this.prefix = prefix ?? KEY_PREFIX
+    this.#failure = failure
+  }
+
+  /** The key of an id: hexadecimal as `openssl sess_id -text` has it, only in lower case, so that people find it. */
+  key(id: unknown): string {
     if (this.#closed) throw storeError('ERR_STORE_CLOSED', 'The session store is closed')
+    checkId(id)
+    return this.prefix + Buffer.from(id.buffer, id.byteOffset, id.length).toString('hex')
   }
 
   async run<T>(call: () => Promise<T>): Promise<T> {
     this.#underWay += 1
     try {
       return await call()
+    } catch (error) {
+      throw this.#failure(error)
     } finally {
       this.#underWay -= 1
       if (this.#underWay === 0) this.#over?.()

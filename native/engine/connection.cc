@@ -117,18 +117,22 @@ void Connection::told_of_session() noexcept {
 }
 
 void Connection::answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessionPointer session) noexcept {
+  take_answer(lookup, std::move(session));
+}
+
+bool Connection::take_answer(const std::shared_ptr<session::Lookup>& lookup, ossl::SslSessionPointer session) noexcept {
   {
     const std::lock_guard lock(mutex_);
+    if (!ssl_ || session::Connection::of(ssl_.get())->lookup != lookup) return false;
     lookup->answer = std::move(session);
     if (parked_ == lookup.get()) lookup->answered = true;
   }
   unparked_.notify_all();
-  post([self = shared_from_this(), lookup = std::move(lookup)] {
+  post([self = shared_from_this(), lookup] {
     lookup->answered = true;
     self->work();
-    // It came too late, and the question may be remembered for long.
-    lookup->answer.reset();
   });
+  return true;
 }
 
 void Connection::answer(std::shared_ptr<session::CertQuestion> question, bool accepted) noexcept {
@@ -139,9 +143,9 @@ void Connection::answer(std::shared_ptr<session::CertQuestion> question, bool ac
   });
 }
 
-bool Connection::answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der) {
+Reception Connection::answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der) {
+  if (!asked_ || asked_->id != id) return Reception::kUnwanted;
   const auto lookup = std::exchange(asked_, nullptr);
-  if (!lookup) return true;
   ossl::SslSessionPointer session;
   if (der) {
     const unsigned char* data = der->data;
@@ -150,12 +154,13 @@ bool Connection::answer_lookup(const binding::Octets& id, const std::optional<bi
     const unsigned char* const own_id = session ? SSL_SESSION_get_id(session.get(), &size) : nullptr;
     // OpenSSL would tell the client another id than it proposed, or miss the cipher.
     const bool fits = session && size == lookup->id.size() && std::equal(own_id, own_id + size, lookup->id.begin()) &&
-                      lookup->id == id && SSL_SESSION_get0_cipher(session.get()) != nullptr;
+                      SSL_SESSION_get0_cipher(session.get()) != nullptr;
     if (!fits) session.reset();
   }
   const bool good = session || !der;
-  answer(lookup, std::move(session));
-  return good;
+  const bool wanted = take_answer(lookup, std::move(session));
+  if (!good) return Reception::kRefused;
+  return wanted ? Reception::kTaken : Reception::kUnwanted;
 }
 
 napi_value Connection::object(binding::Environment& env) {
@@ -335,6 +340,7 @@ void Connection::close(Ending ending) {
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
+      give_back_answer();
       session::Connection::of(ssl_.get())->unwind();
       step_ = nullptr;
     }
@@ -352,6 +358,14 @@ void Connection::close(Ending ending) {
   worker_.move_out(self);
   worker_.load--;
   tell(Told::kClosed);
+}
+
+// The handshake that was answered does not go on. What was taken from the store for it is still good.
+void Connection::give_back_answer() {
+  const auto& lookup = session::Connection::of(ssl_.get())->lookup;
+  if (!lookup) return;
+  const ossl::SslSessionPointer unused = std::move(lookup->answer);
+  if (unused && once_) tell_session(unused.get());
 }
 
 // --- The socket -----------------------------------------------------------------------------------------------------

@@ -40,6 +40,15 @@ enum class Ending {
   kGoodbye,
 };
 
+// What becomes of an answer. The numbers are part of the interface to lib/engine.
+enum class Reception : int {
+  // It is not the session that was asked for, and counts as a miss.
+  kRefused = 0,
+  kTaken = 1,
+  // The handshake has ended, or gone on without it.
+  kUnwanted = 2,
+};
+
 class Connection final : public Resident,
                          public Pollable,
                          public session::Driver,
@@ -74,9 +83,8 @@ class Connection final : public Resident,
   napi_value object(binding::Environment& env) override;
   std::mutex& mutex() noexcept override { return mutex_; }
   void told_of_session() noexcept override;
-  // The answer to the last lookup that JavaScript was told of: a session in DER form, or nothing. False when that is
-  // not the session that was asked for; it counts as a miss.
-  bool answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der);
+  // The answer to the last lookup that JavaScript was told of: a session in DER form, or nothing.
+  Reception answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der);
   void asked(std::shared_ptr<session::Lookup> lookup) { asked_ = std::move(lookup); }
   void report(binding::Environment& env, napi_value exception) noexcept override;
   // JavaScript has heard of the end: its object of the SSL dies.
@@ -109,6 +117,9 @@ class Connection final : public Resident,
   static constexpr size_t kSmall = size_t{8} * 1024;
 
   void post(Worker::Task task);
+  // False when no handshake waits for it any more.
+  bool take_answer(const std::shared_ptr<session::Lookup>& lookup, ossl::SslSessionPointer session) noexcept;
+  void give_back_answer();
   bool make_ssl();
   void prepare(SSL* ssl, const binding::Bytes& received);
   void configure_socket() const;
@@ -144,6 +155,8 @@ class Connection final : public Resident,
   void tell_failure(bool late);
   void tell_established(int64_t version);
   void tell_late_lookup(const session::Lookup& lookup);
+  // False when the session cannot be resumed any more, or has no DER form.
+  bool tell_session(const SSL_SESSION* session);
   // What is in the worker's scratch.
   void tell_data(size_t size);
 

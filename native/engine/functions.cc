@@ -148,8 +148,8 @@ int write(Environment& env, uint64_t id, binding::Object array, int ahead) {
 
 int answer(Environment& env, uint64_t id, Bytes session, std::optional<Bytes> der) {
   const auto connection = Engine::of(env).connection(id);
-  if (!connection) return 1;
-  return connection->answer_lookup(binding::Octets(session.data, session.data + session.size), der) ? 1 : 0;
+  if (!connection) return static_cast<int>(Reception::kUnwanted);
+  return static_cast<int>(connection->answer_lookup(binding::Octets(session.data, session.data + session.size), der));
 }
 
 void consumed(Environment& env, uint64_t id, size_t bytes) {

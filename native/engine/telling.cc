@@ -222,19 +222,23 @@ void Connection::tell_late_lookup(const session::Lookup& lookup) {
 }
 
 void Connection::keep(const SSL_SESSION* session) noexcept {
+  if (!tell_session(session) || !may_hold_) return;
+  negotiated_++;
+  hold_deadline_.set(kHold);
+}
+
+bool Connection::tell_session(const SSL_SESSION* session) {
   unsigned int size = 0;
   const unsigned char* const id = SSL_SESSION_get_id(session, &size);
   const int length = i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), nullptr);
   const int64_t seconds = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - std::time(nullptr);
-  if (length <= 0 || seconds <= 0) return;
+  if (length <= 0 || seconds <= 0) return false;
   binding::Octets der(static_cast<size_t>(length));
   unsigned char* out = der.data();
   i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
   worker_.mailbox().push(std::make_unique<KeepEvent>(engine_, shared_from_this(), binding::Octets(id, id + size),
                                                      std::move(der), seconds));
-  if (!may_hold_) return;
-  negotiated_++;
-  hold_deadline_.set(kHold);
+  return true;
 }
 
 void Connection::tell_data(size_t size) {

@@ -40,7 +40,8 @@ enum class Told : int {
   // The answer was not there in time. Value: the id.
   kStoreLateOnce = 17,
   kStoreLate = 18,
-  // There is a new session. Value: an array of its id, its DER form, and the seconds that it lives.
+  // There is a session to keep, a new one or one that was found and not used. Value: an array of its id, its DER form,
+  // and the seconds that it lives.
   kKeep = 19,
 };
 

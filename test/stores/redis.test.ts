@@ -1,4 +1,4 @@
-// RedisSessionStore over a real redis-server and a real Cluster: what all stores do, what is in Redis, single use by
+// RedisSessionStore over real servers of Redis and Valkey, and real Clusters of them: what all stores do, what is in Redis, single use by
 // several clients, and errors that say what happened.
 
 import assert from 'node:assert/strict'
@@ -8,21 +8,26 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisClient, RedisSessionStore } from 'openssl-session/stores'
 import { createClient, createCluster, createSentinel } from 'redis'
 import { createClient as createClient5, createCluster as createCluster5 } from 'redis-5'
-import { RedisCluster, RedisServer } from '../support/redis.js'
+import { RedisCluster, type RedisProgram, RedisServer, redisPrograms } from '../support/redis.js'
 import { conformsToSessionStore } from '../support/store-conformance.js'
 
 const HOUR = 3600
+
+/** Runs the tests of `define` on each program that this machine has. */
+function describeOnEach(title: string, define: (program: RedisProgram) => void): void {
+  for (const program of redisPrograms) describe(`${title} on ${program}`, () => define(program))
+}
 
 function ids(count: number): Buffer[] {
   return Array.from({ length: count }, () => randomBytes(32))
 }
 
-describe('RedisSessionStore', () => {
+describeOnEach('RedisSessionStore', (program) => {
   let server: RedisServer
   let client: ReturnType<typeof createClient>
 
   before(async () => {
-    server = await RedisServer.start()
+    server = await RedisServer.start([], program)
     client = await server.client()
   })
 
@@ -97,7 +102,7 @@ describe('RedisSessionStore', () => {
   })
 
   it('gives up a command that cannot be sent, so that it does not take a session later', async () => {
-    const lonely = await RedisServer.start()
+    const lonely = await RedisServer.start([], program)
     const offline = await lonely.client()
     const store = new RedisSessionStore({ client: offline, commandTimeout: 150 })
     const [id] = ids(1) as [Buffer]
@@ -181,7 +186,7 @@ describe('RedisSessionStore', () => {
 
     before(async function () {
       this.timeout(60_000)
-      cluster = await RedisCluster.start()
+      cluster = await RedisCluster.start({ program })
       several = await cluster.client()
     })
 

@@ -1,7 +1,7 @@
-// Real redis-servers for tests: one, or a Cluster of three masters, on free ports of the loopback, each in a folder of its
-// own. Whatever a test forgets ends with the process.
+// Real servers of Redis or Valkey, for tests and demos: one, or a Cluster of three masters, on free ports of the loopback,
+// each in a folder of its own. Whatever is forgotten ends with the process.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import net, { type AddressInfo } from 'node:net'
@@ -10,9 +10,25 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { createClient, createCluster, createSentinel, type RedisClientOptions } from 'redis'
 
-const running = new Set<ChildProcess>()
+/** Programs that speak Redis's protocol. */
+export type RedisProgram = 'redis-server' | 'valkey-server'
+
+/** Those that this machine has. redis-server is always among them: without it, tests are to fail. */
+export const redisPrograms: readonly RedisProgram[] = (['redis-server', 'valkey-server'] as const).filter(
+  (program) => program === 'redis-server' || spawnSync(program, ['--version']).status === 0,
+)
+
+/** Where a server runs: its address, and what a command that runs there begins with. */
+interface Place {
+  readonly address: string
+  readonly entering: readonly string[]
+}
+
+const LOOPBACK: Place = { address: '127.0.0.1', entering: [] }
+
+const running = new Set<RedisServer>()
 process.on('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
+  for (const server of running) server.abandon()
 })
 
 /** A port that nobody listened on a moment ago; the Cluster's bus needs the one 10000 above too. */
@@ -43,6 +59,8 @@ interface Client {
   destroy(): void
 }
 
+type RedisClientType = ReturnType<typeof createClient>
+
 /** Clients of a server or a Cluster, which end with it. */
 class Clients {
   readonly #open = new Set<Client>()
@@ -61,54 +79,69 @@ class Clients {
   }
 }
 
-/** A redis-server. */
+/** A server of Redis or Valkey. */
 export class RedisServer {
   readonly #clients = new Clients()
   readonly port: number
+  readonly program: RedisProgram
+  readonly #place: Place
   readonly #args: string[]
   readonly #config: string
   readonly #folder = mkdtempSync(join(tmpdir(), 'openssl-session-redis-'))
   #child: ChildProcess | undefined
 
-  private constructor(port: number, args: string[], config: string) {
+  private constructor(program: RedisProgram, place: Place, port: number, args: string[], config: string) {
+    this.program = program
+    this.#place = place
     this.port = port
     this.#args = args
     this.#config = config
   }
 
   /** `args` are directives of redis.conf, as `--maxmemory`, `2mb`. */
-  static async start(...args: string[]): Promise<RedisServer> {
-    const server = new RedisServer(await freePort(), args, '')
+  static async start(
+    args: string[] = [],
+    program: RedisProgram = 'redis-server',
+    place = LOOPBACK,
+  ): Promise<RedisServer> {
+    const server = new RedisServer(program, place, await freePort(), args, '')
     await server.run()
     return server
   }
 
   /** A Sentinel that watches this server under the name `sessions`. The caller stops it. */
   async sentinel(): Promise<RedisServer> {
-    const watch = `sentinel monitor sessions 127.0.0.1 ${this.port} 1\n`
-    const sentinel = new RedisServer(await freePort(), ['--sentinel'], watch)
+    const watch = `sentinel monitor sessions ${this.#place.address} ${this.port} 1\n`
+    const sentinel = new RedisServer(this.program, this.#place, await freePort(), ['--sentinel'], watch)
     await sentinel.run()
     return sentinel
   }
 
   /** A client that finds its server through this Sentinel, until that stops. */
   throughSentinel(): Promise<ReturnType<typeof createSentinel>> {
-    const sentinelRootNodes = [{ host: '127.0.0.1', port: this.port }]
+    const sentinelRootNodes = [{ host: this.#place.address, port: this.port }]
     return this.#clients.connect(createSentinel({ name: 'sessions', sentinelRootNodes }))
   }
 
+  /** Address and port. */
+  get address(): string {
+    return `${this.#place.address}:${this.port}`
+  }
+
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`
+    return `redis://${this.address}`
   }
 
   /** Starts it, or starts it again after `kill`: on the same port, with an empty database. */
   async run(): Promise<void> {
-    const where = ['--port', String(this.port), '--bind', '127.0.0.1', '--dir', this.#folder]
+    const { address, entering } = this.#place
+    const where = ['--port', String(this.port), '--bind', address, '--protected-mode', 'no', '--dir', this.#folder]
     const keep = ['--save', '', '--appendonly', 'no', '--daemonize', 'no', '--loglevel', 'warning']
     // A Sentinel keeps what it learns in the file.
     const file = join(this.#folder, 'redis.conf')
     writeFileSync(file, this.#config)
-    const child = spawn('redis-server', [file, ...where, ...keep, ...this.#args], {
+    const [command = '', ...args] = [...entering, this.program, file, ...where, ...keep, ...this.#args]
+    const child = spawn(command, args, {
       stdio: ['ignore', 'pipe', 'inherit'],
     })
     let output = ''
@@ -116,23 +149,32 @@ export class RedisServer {
       output += bytes
     })
     this.#child = child
-    running.add(child)
-    child.once('exit', () => running.delete(child))
+    running.add(this)
     child.once('error', (error) => {
       output += error.message
     })
     for (let tries = 0; tries < 250; tries++) {
       if (child.exitCode !== null || child.pid === undefined) break
-      if (await answers(this.port)) return
+      if (await answers(address, this.port)) return
       await sleep(20)
     }
     child.kill('SIGKILL')
-    throw new Error(`redis-server did not start: ${output}`)
+    throw new Error(`${this.program} did not start: ${output}`)
   }
 
   /** A client that is connected, until the server stops. `port` is for one that is in between. */
   client(options: RedisClientOptions = {}, port = this.port): Promise<ReturnType<typeof createClient>> {
-    return this.#clients.connect(createClient({ url: `redis://127.0.0.1:${port}`, ...options }))
+    return this.#clients.connect(createClient({ url: `redis://${this.#place.address}:${port}`, ...options }))
+  }
+
+  /** Asks it something through a client of its own. */
+  async ask<T>(question: (client: RedisClientType) => Promise<T>): Promise<T> {
+    const client = await this.client({ socket: { reconnectStrategy: false } })
+    try {
+      return await question(client)
+    } finally {
+      client.destroy()
+    }
   }
 
   /** Lets it stand still, with its connections open, or go on. */
@@ -140,10 +182,18 @@ export class RedisServer {
     this.#child?.kill(still ? 'SIGSTOP' : 'SIGCONT')
   }
 
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null
+  }
+
   /** Ends it without a word to anybody. */
   async kill(): Promise<void> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    if (child === undefined || !this.isRunning) return
     const ended = once(child, 'exit')
     child.kill('SIGKILL')
     await ended
@@ -153,12 +203,19 @@ export class RedisServer {
   async stop(): Promise<void> {
     this.#clients.destroy()
     await this.kill()
+    this.abandon()
+  }
+
+  /** The same without waiting, for a process that ends. */
+  abandon(): void {
+    running.delete(this)
+    this.#child?.kill('SIGKILL')
     rmSync(this.#folder, { recursive: true, force: true })
   }
 }
 
-async function answers(port: number): Promise<boolean> {
-  const socket = net.connect(port, '127.0.0.1')
+async function answers(address: string, port: number): Promise<boolean> {
+  const socket = net.connect(port, address)
   try {
     await once(socket, 'connect')
     socket.write('PING\r\n')
@@ -171,6 +228,15 @@ async function answers(port: number): Promise<boolean> {
   }
 }
 
+interface ClusterOptions {
+  /** Of each master. */
+  replicas?: 0 | 1
+  program?: RedisProgram
+  args?: string[]
+  /** Nodes are divided among them in turn. */
+  places?: readonly Place[]
+}
+
 /** A Cluster of three masters, and of a replica for each if wanted. */
 export class RedisCluster {
   readonly nodes: RedisServer[]
@@ -180,17 +246,25 @@ export class RedisCluster {
     this.nodes = nodes
   }
 
-  static async start(replicas: 0 | 1 = 0): Promise<RedisCluster> {
-    const args = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '700', '--cluster-replica-validity-factor', '0']
-    const start = () => RedisServer.start(...args, '--repl-diskless-sync-delay', '0')
+  /** `args` are directives of redis.conf for all nodes, besides those that make a Cluster of them. */
+  static async start({
+    replicas = 0,
+    program = 'redis-server',
+    args = [],
+    places = [LOOPBACK],
+  }: ClusterOptions = {}): Promise<RedisCluster> {
+    const common = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '700']
+    const replication = ['--cluster-replica-validity-factor', '0', '--repl-diskless-sync-delay', '0']
+    const start = (_: unknown, index: number) =>
+      RedisServer.start([...common, ...replication, ...args], program, places[index % places.length])
     const nodes = await Promise.all(Array.from({ length: 3 * (1 + replicas) }, start))
-    const addresses = nodes.map(({ port }) => `127.0.0.1:${port}`)
+    const addresses = nodes.map(({ address }) => address)
     const create = ['--cluster', 'create', ...addresses, '--cluster-replicas', String(replicas), '--cluster-yes']
-    const cli = spawn('redis-cli', create, { stdio: ['ignore', 'pipe', 'pipe'] })
+    const cli = spawn(program.replace('server', 'cli'), create, { stdio: ['ignore', 'pipe', 'pipe'] })
     let output = ''
     for (const stream of [cli.stdout, cli.stderr]) stream.on('data', (bytes: Buffer) => (output += bytes))
     const [code] = await once(cli, 'close')
-    if (code !== 0) throw new Error(`redis-cli could not create a Cluster: ${output}`)
+    if (code !== 0) throw new Error(`No Cluster could be created: ${output}`)
     const cluster = new RedisCluster(nodes)
     await cluster.#ready()
     return cluster
@@ -198,12 +272,14 @@ export class RedisCluster {
 
   /** Each node joins when it has heard of all others, and replicas when they have copied their masters. */
   async #ready(): Promise<void> {
-    for (const node of this.nodes) {
-      const client = await node.client()
-      const ready = async () =>
-        (await client.clusterInfo()).includes('cluster_state:ok') &&
-        !(await client.info('replication')).includes('master_link_status:down')
-      while (!(await ready())) await sleep(20)
+    const state = async (client: RedisClientType): Promise<string> =>
+      (await client.clusterInfo()) + (await client.info('replication'))
+    for (;;) {
+      const said = await Promise.all(this.nodes.map((node) => node.ask(state)))
+      const complete = said.every((info) => /cluster_slots_ok:16384\b/.test(info) && /cluster_state:ok/.test(info))
+      const masters = said.filter((info) => info.includes('role:master')).length
+      if (complete && masters === 3 && !said.some((info) => info.includes('master_link_status:down'))) return
+      await sleep(20)
     }
   }
 
@@ -213,10 +289,19 @@ export class RedisCluster {
     return this.#clients.connect(createCluster({ rootNodes: this.nodes.map(({ url }) => ({ url })), useReplicas }))
   }
 
-  /** The nodes that are masters now. */
+  /** The nodes that are masters now, of those that run. */
   async masters(): Promise<RedisServer[]> {
-    const roles = await Promise.all(this.nodes.map(async (node) => (await (await node.client()).role())?.role))
-    return this.nodes.filter((_, index) => roles[index] === 'master')
+    const nodes = this.nodes.filter(({ isRunning }) => isRunning)
+    const isMaster = (node: RedisServer): Promise<boolean> =>
+      node.ask(async (client) => (await client.role())?.role === 'master')
+    const answers = await Promise.all(nodes.map(isMaster))
+    return nodes.filter((_, index) => answers[index])
+  }
+
+  /** Brings nodes back that were killed. One whose replica has taken its place is the replica's replica from then on. */
+  async revive(): Promise<void> {
+    await Promise.all(this.nodes.filter(({ isRunning }) => !isRunning).map((node) => node.run()))
+    await this.#ready()
   }
 
   async stop(): Promise<void> {

@@ -280,39 +280,45 @@ describe('a server whose Redis Cluster loses a master', () => {
 
   before(async function () {
     this.timeout(60_000)
-    cluster = await RedisCluster.start(1)
+    cluster = await RedisCluster.start({ replicas: 1 })
   })
 
-  afterEach(closeAll)
+  afterEach(async function () {
+    this.timeout(60_000)
+    await closeAll()
+    await cluster.revive()
+  })
 
   after(() => cluster.stop())
 
-  it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
-    this.timeout(60_000)
-    const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
-    const { server, port, errors } = await guarded('TLSv1.2', store)
-    const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))
-    const masters = await cluster.masters()
-    assert.equal(masters.length, 3)
-    await masters[0]?.kill()
-    const began = Date.now()
-    let visits = 0
-    let resumed = 0
-    const round = async (): Promise<number> => {
-      const ways = await Promise.all(sessions.map(async (session) => (await visit(port, session)).resumed))
-      visits += ways.length
-      return ways.filter((way) => way).length
-    }
-    while (resumed < sessions.length && Date.now() - began < 30_000) resumed = await round()
-    assert.equal(resumed, sessions.length, `${resumed} of ${sessions.length}: ${errors.map(({ message }) => message)}`)
-    assert.ok(visits > sessions.length, 'nobody came in between')
-    assert.ok(errors.length > 0)
-    // Nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
-    for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
-      await visit(port)
-      await sleep(50)
-    }
-    assert.deepEqual(suspended(server), [])
+  inEachVersion((version) => {
+    it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
+      this.timeout(60_000)
+      const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
+      const { server, port, errors } = await guarded(version, store)
+      const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))
+      const masters = await cluster.masters()
+      assert.equal(masters.length, 3)
+      await masters[0]?.kill()
+      const began = Date.now()
+      let visits = 0
+      // A session that could not be resumed is tried again, also in TLS 1.3: it was not used.
+      let left = sessions
+      while (left.length > 0 && Date.now() - began < 30_000) {
+        visits += left.length
+        const ways = await Promise.all(left.map(async (session) => (await visit(port, session)).resumed))
+        left = left.filter((_, index) => !ways[index])
+      }
+      assert.equal(left.length, 0, `${left.length} not resumed: ${errors.map(({ message }) => message)}`)
+      assert.ok(visits > sessions.length, 'nobody came in between')
+      assert.ok(errors.length > 0)
+      // Perhaps nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
+      for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
+        await visit(port)
+        await sleep(50)
+      }
+      assert.deepEqual(suspended(server), [])
+    })
   })
 })
 

@@ -5,7 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import net from 'node:net'
-import { createServer, type SessionStoreError, type TLSSocket } from 'openssl-session'
+import { createServer, type Server, type ServerOptions, type SessionStoreError, type TLSSocket } from 'openssl-session'
 import { MemorySessionStore, type SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { openSession, resumesSession } from '../support/programs.js'
@@ -61,12 +61,32 @@ class TakingStore extends NotingStore {
   }
 }
 
+/** A store that takes a session out at once, and gives it away when it is told to. */
+class HesitantStore extends NotingStore {
+  readonly #answers: (() => void)[] = []
+
+  take(id: Buffer): Promise<Buffer | undefined> {
+    const session = this.sessions.get(id.toString('hex'))
+    this.sessions.delete(id.toString('hex'))
+    return new Promise((resolve) => this.#answers.push(() => resolve(session)))
+  }
+
+  get waiting(): number {
+    return this.#answers.length
+  }
+
+  answerAll(): void {
+    for (const answer of this.#answers.splice(0)) answer()
+  }
+}
+
 /** A server with a store, and a session that one of its connections got. */
 async function withSession(
   version: Version,
   sessionStore: SessionStore,
+  options: ServerOptions = {},
 ): Promise<Running & { session: Buffer; errors: SessionStoreError[] }> {
-  const running = await serve({ ...only(version), sessionStore })
+  const running = await serve({ ...only(version), sessionStore, ...options })
   const errors: SessionStoreError[] = []
   running.server.on('sessionStoreError', (error) => errors.push(error))
   const client = await dialled(running.port, only(version))
@@ -307,6 +327,61 @@ describeInEachHome('a server with a sessionStore', (home) => {
       assert.equal(connection.getPeerCertificate().subject.CN, 'client')
     })
   })
+
+  const ends: [string, (client: net.Socket, server: Server) => unknown][] = [
+    ['whose client has left', (client) => client.destroy()],
+    ['whose client has reset the connection', (client) => client.resetAndDestroy()],
+    ['that the server has ended', (_client, server) => server.closeAllConnections()],
+    ['that has taken too long', () => {}],
+  ]
+  for (const [which, end] of ends) {
+    it(`keeps the session that was taken for a handshake ${which}`, async () => {
+      const store = new HesitantStore()
+      const { server, port, session } = await withSession('TLSv1.3', store, { handshakeTimeout: 500 })
+      server.on('tlsClientError', () => {})
+      const stored = [...store.sessions.keys()].toSorted()
+      const handingOn = await listen(net.createServer((raw) => void server.emit('connection', raw)))
+      for (const target of [port, handingOn]) {
+        const transport = net.connect(target, '127.0.0.1')
+        dial(port, { socket: transport, session, threads: 0 }).on('error', () => {})
+        await until(() => store.waiting === 1)
+        assert.equal(store.sessions.size, stored.length - 1)
+        end(transport, server)
+        await until(() => server.stats().handshaking === 0)
+        store.answerAll()
+        await until(() => store.sessions.size === stored.length)
+        assert.deepEqual([...store.sessions.keys()].toSorted(), stored)
+      }
+      await resumesOnce(store, port, session)
+    })
+  }
+
+  // On the JavaScript thread nothing ends unheard.
+  if (home === 'engine') {
+    it('keeps a session that was taken for a handshake that has ended before JavaScript hears of it', async () => {
+      const store = new HesitantStore()
+      const { server, port, session } = await withSession('TLSv1.3', store)
+      const failed = once(server, 'tlsClientError')
+      const size = store.sessions.size
+      const client = dial(port, { session })
+      await until(() => store.waiting === 1)
+      client.destroy()
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200)
+      store.answerAll()
+      await failed
+      await until(() => store.sessions.size === size)
+      await resumesOnce(store, port, session)
+    })
+  }
+
+  async function resumesOnce(store: HesitantStore, port: number, session: Buffer): Promise<void> {
+    for (const expected of [true, false]) {
+      const visit = resumes(port, session)
+      await until(() => store.waiting === 1)
+      store.answerAll()
+      assert.equal(await visit, expected)
+    }
+  }
 
   it('deletes a session of TLS 1.2 whose connection was closed uncleanly', async () => {
     const store = new NotingStore()
