@@ -16,8 +16,10 @@ export interface Handshake {
 
 /** What a home tells its socket. */
 export interface ConnectionEvents {
-  /** The handshake is complete. */
-  established(handshake?: Handshake): void
+  /** The handshake is complete, or a server has accepted early data and may send before it is `completed`. */
+  established(complete: boolean, handshake?: Handshake): void
+  /** The handshake is complete, after it was established without being so. */
+  completed(): void
   /** Plain text has come. False asks the home to read no more until `read()`. */
   received(bytes: Buffer): boolean
   /** Nothing more will come: the peer has said so, or its stream has ended (before or after the handshake). */
@@ -64,8 +66,8 @@ export interface Connection {
   readonly endpoint: Endpoint
   /** Whether the home itself ends lookups that take too long. */
   readonly limitsLookups: boolean
-  /** Begins the handshake. */
-  start(): void
+  /** Begins the handshake; a client sends `early` data along. */
+  start(early?: Uint8Array): void
   /** The reader has room again. */
   read(): void
   /** Sends `chunks` in order, after the handshake if need be. `done` is called when the bytes are on their way and may change. One write at a time. */

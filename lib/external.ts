@@ -2,7 +2,8 @@
 // Servers and connections are elsewhere; stores know nothing of this.
 
 import { channels, observed } from './diagnostics.js'
-import type { Reception } from './engine/functions.js'
+import { earlyData } from './early-data.js'
+import type { SessionAsker } from './engine/dispatch.js'
 import { codedError } from './errors.js'
 import * as libssl from './libssl.js'
 import { readDER } from './session.js'
@@ -77,6 +78,11 @@ export class ExternalSessions {
     return this.#waiting
   }
 
+  /** Whether the store gives a session away and forgets it in one step. */
+  get takes(): boolean {
+    return this.#store.take !== undefined
+  }
+
   /** How the store does. */
   stats(): StoreStats {
     return this.#guard.stats()
@@ -113,15 +119,15 @@ export class ExternalSessions {
    * Looks a session up for somebody who sets the time for it. `answer` tells what becomes of the bytes; null is a miss. A session to be used once is gone
    * from the store then, and goes back to it if nobody wants it any more.
    */
-  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => Reception): void {
+  find(id: Buffer, once: boolean, answer: SessionAsker): void {
     const lookup = { late: false }
     const give = (bytes: Buffer | null | undefined): void => {
       const usable = this.#usable(id, once, lookup, bytes)
       if (usable === null) {
-        answer(null)
+        answer(null, false)
         return
       }
-      const reception = usable instanceof Uint8Array ? answer(usable) : 'refused'
+      const reception = usable instanceof Uint8Array ? answer(usable, once && this.takes) : 'refused'
       if (reception === 'unwanted' && once) this.#giveBack(id, usable)
       if (reception !== 'refused') return
       // Gone, so that it is reported once.
@@ -132,7 +138,7 @@ export class ExternalSessions {
     const miss = (error: unknown): void => {
       // One that came too late has been reported for that.
       if (!lookup.late) this.#guard.failed(this.#operation(once), id, error)
-      answer(null)
+      answer(null, false)
     }
     try {
       const found = this.#ask(id, once, lookup)
@@ -166,6 +172,7 @@ export class ExternalSessions {
       if (usable === null) return null
       try {
         const handle = restore(usable, id)
+        if (once && this.takes) earlyData.taken(handle)
         copy.value = 0
         return handle
       } catch (error) {
@@ -199,13 +206,8 @@ export class ExternalSessions {
     }
   }
 
-  /** Whether the store gives a session away and forgets it in one step. */
-  get #takes(): boolean {
-    return this.#store.take !== undefined
-  }
-
   #operation(once: boolean): 'take' | 'get' {
-    return once && this.#takes ? 'take' : 'get'
+    return once && this.takes ? 'take' : 'get'
   }
 
   /** What the store has; nothing where it is not to be asked. `late` is told when that takes too long. */
@@ -242,10 +244,10 @@ export class ExternalSessions {
   #usable(id: Buffer, once: boolean, lookup: Lookup, bytes: Buffer | null | undefined): Buffer | null {
     if (bytes === null || bytes === undefined) return null
     if (!lookup.late) {
-      if (once && !this.#takes) this.#guard.remove(id)
+      if (once && !this.takes) this.#guard.remove(id)
       return bytes
     }
-    if (once && this.#takes) this.#giveBack(id, bytes)
+    if (once && this.takes) this.#giveBack(id, bytes)
     return null
   }
 

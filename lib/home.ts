@@ -14,6 +14,8 @@ export interface HomeOptions {
   handshakeTimeout?: number | undefined
   lookupTimeout?: number | undefined
   holdsSessions?: boolean | undefined
+  /** Bytes; nothing is none. */
+  maxEarlyData?: number | undefined
 }
 
 /** The number of threads that an option asks for. Throws when it is none. */
@@ -34,11 +36,14 @@ export function openConnection(
 ): Connection {
   const threads = threadsOf(options.threads)
   const handshakeTimeout = options.handshakeTimeout || 0
-  if (threads === 0 || !hasDescriptor(transport)) return new InlineConnection(ssl, transport, events, handshakeTimeout)
+  const maxEarlyData = options.maxEarlyData ?? 0
+  if (threads === 0 || !hasDescriptor(transport))
+    return new InlineConnection(ssl, transport, events, handshakeTimeout, maxEarlyData)
   return EngineConnection.over(ssl, transport, events, {
     threads,
     handshakeTimeout,
     lookupTimeout: options.lookupTimeout ?? 0,
     holdSessions: options.holdsSessions ? 1 : 0,
+    maxEarlyData,
   })
 }

@@ -20,6 +20,7 @@ export {
 } from './context.js'
 export type { KeyObject, PfxObject } from './credentials.js'
 export type { SessionMessage } from './diagnostics.js'
+export type { EarlyDataStatus } from './early-data.js'
 export type { OpenSSLError } from './errors.js'
 export type { SessionStoreError } from './external.js'
 // For programs that say `import tls from 'node:tls'`.

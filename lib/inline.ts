@@ -4,7 +4,8 @@
 import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionEvents, Ending, Endpoint } from './connection.js'
-import { codedError, opensslError } from './errors.js'
+import { earlyData } from './early-data.js'
+import { codedError, connectionReset, opensslError } from './errors.js'
 import * as libssl from './libssl.js'
 
 /** How much plain text is encrypted at once; also how much is read at once. Four full records. */
@@ -48,7 +49,13 @@ export class InlineConnection implements Connection {
   #running = false
   #again = false
   #started = false
+  /** The application has the connection: the handshake is complete, or early data is accepted. */
   #established = false
+  #complete = false
+  /** A server, which may get early data before SSL_do_handshake is called. */
+  #takesEarlyData: boolean
+  /** What a client sends first. */
+  #earlyData: Uint8Array | undefined
   /** Waiting for the application's answer to a lookup. */
   #paused = false
   /** The last call of the handshake has thrown. */
@@ -77,9 +84,17 @@ export class InlineConnection implements Connection {
   #atClose = { politely: false, done: (): void => {} }
   readonly #handshakeTimer: NodeJS.Timeout | null = null
 
-  /** Takes over the caller's reference to `ssl`. `handshakeTimeout` is in milliseconds, 0 for ever. */
-  constructor(ssl: libssl.SSL, transport: Duplex, events: ConnectionEvents, handshakeTimeout: number) {
+  /** Takes over the caller's reference to `ssl`. `handshakeTimeout` is in milliseconds, 0 for ever; a server's `maxEarlyData` in bytes. */
+  constructor(
+    ssl: libssl.SSL,
+    transport: Duplex,
+    events: ConnectionEvents,
+    handshakeTimeout: number,
+    maxEarlyData: number,
+  ) {
     this.#ssl = ssl
+    this.#takesEarlyData = maxEarlyData > 0
+    if (this.#takesEarlyData) earlyData.accept(ssl, maxEarlyData)
     this.#transport = transport
     this.#events = events
     this.#rbio = memoryBio()
@@ -107,8 +122,9 @@ export class InlineConnection implements Connection {
     return this.#transport as Endpoint
   }
 
-  start(): void {
+  start(early?: Uint8Array): void {
     this.#started = true
+    if (early !== undefined && early.length > 0) this.#earlyData = early
     // A transport that was over before it came here will not say so again.
     if (this.#transport.readableEnded || this.#transport.destroyed) this.#transportEnded = true
     this.#run()
@@ -207,8 +223,8 @@ export class InlineConnection implements Connection {
   #turn(): void {
     const ssl = this.#ssl
     if (ssl === null || this.#paused) return
-    if (!this.#established && !this.#broken) this.#handshake(ssl)
-    if (this.#established && !this.#destroyed) this.#receive(ssl)
+    if (!this.#complete && !this.#broken) this.#handshake(ssl)
+    if (this.#complete && !this.#destroyed) this.#receive(ssl)
     if (this.#established && !this.#destroyed) this.#send(ssl)
     if (!this.#destroyed) this.#flush()
   }
@@ -217,7 +233,8 @@ export class InlineConnection implements Connection {
     libssl.ERR_clear_error()
     let result: number
     try {
-      result = libssl.SSL_do_handshake(ssl)
+      if (this.#takesEarlyData && !this.#readEarlyData(ssl)) return
+      result = this.#sendEarlyData(ssl) ? libssl.SSL_do_handshake(ssl) : 0
       this.#refused = false
     } catch (error) {
       this.#refuse(error)
@@ -229,10 +246,53 @@ export class InlineConnection implements Connection {
       this.#blocked(ssl, result, 'The TLS handshake has failed')
       return
     }
-    this.#established = true
+    this.#complete = true
     this.#endTimer()
     this.#flush()
-    this.#events.established()
+    if (this.#established) {
+      this.#events.completed()
+    } else {
+      this.#established = true
+      this.#events.established(true)
+    }
+  }
+
+  /** Hands on what comes before the handshake is complete, whether or not there is room: it has a limit of its own. Returns whether that was all. */
+  #readEarlyData(ssl: libssl.SSL): boolean {
+    while (!this.#destroyed) {
+      const buffer = borrowScratch()
+      const { status, bytes } = libssl.SSL_read_early_data(ssl, buffer)
+      if (this.#destroyed || status !== libssl.SSL_READ_EARLY_DATA_SUCCESS) scratch = buffer
+      if (this.#destroyed) return false
+      if (status === libssl.SSL_READ_EARLY_DATA_FINISH) {
+        this.#takesEarlyData = false
+        return true
+      }
+      const failed = status === libssl.SSL_READ_EARLY_DATA_ERROR
+      const sound = !failed || libssl.SSL_get_error(ssl, 0) === libssl.SSL_ERROR_WANT_READ
+      const accepted = libssl.SSL_get_early_data_status(ssl) === libssl.SSL_EARLY_DATA_ACCEPTED
+      if (sound && accepted && !this.#established) {
+        this.#established = true
+        this.#flush()
+        this.#events.established(false)
+        libssl.ERR_clear_error()
+      }
+      if (failed) {
+        if (!this.#destroyed) this.#blocked(ssl, 0, 'The TLS handshake has failed')
+        return false
+      }
+      if (this.#destroyed) scratch = buffer
+      else this.#deliver(buffer, bytes)
+    }
+    return false
+  }
+
+  /** Returns whether a client has no early data left to send. */
+  #sendEarlyData(ssl: libssl.SSL): boolean {
+    if (this.#earlyData === undefined) return true
+    const { ok } = libssl.SSL_write_early_data(ssl, this.#earlyData)
+    if (ok === 1) this.#earlyData = undefined
+    return ok === 1
   }
 
   #receive(ssl: libssl.SSL): void {
@@ -291,7 +351,7 @@ export class InlineConnection implements Connection {
       libssl.ERR_clear_error()
       let result: number
       try {
-        result = libssl.SSL_write(ssl, bytes)
+        result = this.#complete ? libssl.SSL_write(ssl, bytes) : libssl.SSL_write_early_data(ssl, bytes).ok
       } catch (error) {
         this.#break(error as Error)
         return
@@ -306,7 +366,7 @@ export class InlineConnection implements Connection {
     }
     if (this.#queue.length > 0 || this.#holds > 0) return
     this.#finishWrite()
-    if (this.#endDone !== null && this.#writeDone === null) this.#sayGoodbye(ssl)
+    if (this.#endDone !== null && this.#writeDone === null && this.#complete) this.#sayGoodbye(ssl)
   }
 
   #sayGoodbye(ssl: libssl.SSL): void {
@@ -353,7 +413,9 @@ export class InlineConnection implements Connection {
   #blocked(ssl: libssl.SSL, result: number, message: string): void {
     switch (libssl.SSL_get_error(ssl, result)) {
       case libssl.SSL_ERROR_WANT_READ:
-        if (this.#transportEnded && !this.#established) this.#tellEnd()
+        if (!this.#transportEnded || this.#complete) return
+        if (this.#established) this.#events.lost(connectionReset('The client has left during the TLS handshake'))
+        else this.#tellEnd()
         return
       case libssl.SSL_ERROR_WANT_WRITE:
         return
@@ -414,7 +476,7 @@ export class InlineConnection implements Connection {
   /** Reads from the transport exactly while somebody has use for it. */
   #regulate(): void {
     const transport = this.#transport
-    const use = this.#established ? this.#wanted || this.#ended : libssl.BIO_pending(this.#rbio) < batch
+    const use = this.#complete ? this.#wanted || this.#ended : libssl.BIO_pending(this.#rbio) < batch
     if (use === !transport.isPaused()) return
     if (use) transport.resume()
     else transport.pause()
@@ -444,7 +506,7 @@ export class InlineConnection implements Connection {
 
   /** What was written before the end goes out as far as the transport takes it at once. */
   #sendLast(ssl: libssl.SSL): void {
-    if (!this.#established || this.#broken || this.#congested || this.#holds > 0) return
+    if (!this.#complete || this.#broken || this.#congested || this.#holds > 0) return
     for (const bytes of this.#queue.splice(0)) {
       libssl.ERR_clear_error()
       if (libssl.SSL_write(ssl, bytes) <= 0) break
@@ -456,7 +518,7 @@ export class InlineConnection implements Connection {
   /** Whether a goodbye would be true: everything that was written has been sent, and somebody is there. */
   #mayGoPolitely(ssl: libssl.SSL): boolean {
     const sent = this.#queue.length === 0 && this.#sending === 0 && this.#holds === 0
-    return this.#established && !this.#broken && !this.#goodbye && sent && !this.#wasCut(ssl)
+    return this.#complete && !this.#broken && !this.#goodbye && sent && !this.#wasCut(ssl)
   }
 
   /** Whether the peer's stream has just stopped, without a goodbye. */

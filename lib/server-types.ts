@@ -40,6 +40,13 @@ export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
    */
   lookupTimeout?: number | undefined
   /**
+   * Bytes that clients may send before the handshake is complete (early data, 0-RTT), with a session that a `sessionStore` has given away by `take`: to
+   * this connection and to nobody else in the fleet. What comes with any other session, or with a store that has no `take`, is rejected. The default, 0,
+   * accepts none. Give servers that share a store the same number: what is rejected is skipped up to twice this number or 16384, the greater one.
+   * @see SSL_set_max_early_data(3), RFC 8446 section 8
+   */
+  maxEarlyData?: number | undefined
+  /**
    * How many threads of the engine work for this server at most; by default as many as the machine can run at once. They do handshakes, records and
    * the sockets' input and output. 0 keeps all of that on the JavaScript thread.
    */

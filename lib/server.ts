@@ -42,6 +42,13 @@ function milliseconds(value: unknown, name: string): number {
   return value
 }
 
+function bytes(value: unknown, name: string): number {
+  if (typeof value !== 'number') throw invalidType(name, 'a number', value)
+  if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff)
+    throw outOfRange(name, 'an integer from 0 to 2147483647', value)
+  return value
+}
+
 function optionsOf(options: ServerOptions | undefined | null): ServerOptions {
   if (options === undefined || options === null) return {}
   if (typeof options !== 'object') throw invalidType('options', 'an object', options)
@@ -111,6 +118,7 @@ export class Server extends net.Server {
   readonly #owner: ConnectionOwner
   readonly #threads: number
   readonly #lookupTimeout: number
+  readonly #maxEarlyData: number
   /** What the engine listens with, and what it has listened with as long as connections from there are open. */
   readonly #listeners = new Set<EngineListener>()
   /** Connections that the engine has accepted and JavaScript has heard of. */
@@ -150,6 +158,9 @@ export class Server extends net.Server {
     this.#sessions = options.sessionStore
       ? new ExternalSessions(options.sessionStore, this.#lookupTimeout, (error) => this.#reportStore(error))
       : null
+    const maxEarlyData = bytes(options.maxEarlyData ?? 0, 'options.maxEarlyData')
+    // Nothing less than a session that nobody else can get keeps what comes early from coming twice.
+    this.#maxEarlyData = this.#sessions?.takes ? maxEarlyData : 0
     this.#owner = this.#makeOwner()
     this.#settings = options
     this.#context = this.#makeContext(options)
@@ -377,6 +388,7 @@ export class Server extends net.Server {
       owner: this.#owner,
       lookupTimeout: this.#lookupTimeout,
       holdsSessions: this.#sessions !== null || this.listenerCount('newSession') > 0,
+      maxEarlyData: this.#maxEarlyData,
     })
     this.#handedIn.add(socket)
     this.#offerEvents(socket)
@@ -439,6 +451,7 @@ export class Server extends net.Server {
         announce: this.#listens('connection', 1) ? 1 : 0,
         holdSessions: creates ? 1 : 0,
         stores: this.#sessions === null ? 0 : 1,
+        maxEarlyData: this.#maxEarlyData,
         ...(this.#alpn?.length ? { alpnProtocols: this.#alpn } : {}),
       }
       const options = this.#socketOptions(context)

@@ -9,6 +9,7 @@ import { type ALPNProtocols, alpnWire } from './alpn.js'
 import { hasPeerCertificate, ownX509, peerCertificate, peerX509 } from './certificates.js'
 import type { Connection, ConnectionEvents, Endpoint, Handshake } from './connection.js'
 import { SecureContext, type SecureContextOptions } from './context.js'
+import { type EarlyDataStatus, earlyAllowance, earlyDataStatus } from './early-data.js'
 import { EndpointStream } from './endpoint.js'
 import { codedError, connectionReset, invalidType, opensslError, outOfRange, verifyError } from './errors.js'
 import type { AnyListener } from './events.js'
@@ -38,6 +39,18 @@ export interface TLSSocketOptions extends SecureContextOptions {
   SNICallback?: SNICallback | undefined
   /** A session for a client to resume: a `Session`, or the DER bytes of a 'session' event. @see SSL_set_session(3) */
   session?: Session | Uint8Array | undefined
+  /**
+   * What a client sends first. It goes out at once, before the handshake is complete, as far as `session` allows, and otherwise as ordinary data after it:
+   * every byte once, and before anything that is written. An attacker who records it can have it arrive once more elsewhere: send nothing
+   * that must not happen twice. The bytes must not change before 'secureConnect'.
+   * @see SSL_write_early_data(3), RFC 8446 section 8
+   */
+  earlyData?: Uint8Array | undefined
+  /**
+   * Whether early data that the server rejects is sent again as ordinary data. The default is true. With false that is for the
+   * application to decide, by `earlyData` on 'secureConnect'. @see RFC 8446 section 4.2.10
+   */
+  resendEarlyData?: boolean | undefined
   /** Milliseconds after which an unfinished handshake fails with `ERR_TLS_HANDSHAKE_TIMEOUT`. The default, 0, is never. */
   handshakeTimeout?: number | undefined
   /** Whether writing can go on after the peer has ended. The default is that of the transport. */
@@ -62,6 +75,8 @@ export interface SocketRole {
   lookupTimeout?: number
   /** Whether what follows a new session may have to wait. */
   holdsSessions?: boolean
+  /** Bytes of early data that a server accepts. */
+  maxEarlyData?: number
 }
 
 /** In place of the transport, where there is a connection to join. */
@@ -69,9 +84,23 @@ export interface Joined {
   readonly allowHalfOpen: boolean
 }
 
+/** What a client sends first. */
+interface EarlyData {
+  readonly data: Uint8Array
+  /** Whether it is sent again when it was rejected. */
+  readonly resend: boolean
+  /** Whether it is for a server with a good certificate only. */
+  readonly verified: boolean
+  /** How much of it has gone out early, and the application protocol that it was meant for. */
+  sent: number
+  protocol: string
+}
+
+const nothing = new Uint8Array(0)
+
 /** Events of a {@link TLSSocket}. */
 export type TLSSocketEvents = {
-  /** The handshake is complete; certificates have not been judged yet. */
+  /** The handshake is complete; certificates have not been judged yet. On a server that accepts early data it comes after 'secureConnection'. */
   secure: []
   /** A client's handshake is complete and its certificate accepted, or `rejectUnauthorized` is off. */
   secureConnect: []
@@ -127,6 +156,12 @@ export class TLSSocket extends EndpointStream {
   servername: string | false | null = null
   /** True until the connection is ready for its application. */
   secureConnecting = true
+  /**
+   * Whether the handshake is complete. On a server it is not while early data comes: the client may be somebody who has recorded the
+   * first flight of another. 'secure' tells when it is.
+   * @see RFC 8446 section 8
+   */
+  handshakeComplete = false
   /** The server that the connection belongs to. */
   server: Server | undefined
   /** Plain text received, in bytes. */
@@ -146,6 +181,12 @@ export class TLSSocket extends EndpointStream {
   #failure: Error | null = null
   /** A client's, until the server is known to be the right one. */
   #sessions: Buffer[] | null = null
+  /** What a client sends first, until it is sent. */
+  #early: EarlyData | null = null
+  /** What became of it, once that is known; on servers only when it was accepted. */
+  #earlyStatus: EarlyDataStatus | null = null
+  /** What the application sends before the peer is known to be the right one, or before early data is out of the way. */
+  #heldBack: { go(): void; done(error: Error): void } | null = null
 
   /** Throws when an option cannot be used. */
   constructor(transport: Duplex, options?: TLSSocketOptions)
@@ -170,6 +211,19 @@ export class TLSSocket extends EndpointStream {
       this.#connection = role.join(new TLSSocket.#Events(this))
     } else {
       refuseAbsent(options)
+      const { earlyData, resendEarlyData, rejectUnauthorized } = options
+      if (earlyData !== undefined && !this.#isServer) {
+        if (!(earlyData instanceof Uint8Array))
+          throw invalidType('options.earlyData', 'a Buffer or Uint8Array', earlyData)
+        this.#early = {
+          data: earlyData,
+          resend: resendEarlyData !== false,
+          verified: rejectUnauthorized === true,
+          sent: 0,
+          protocol: '',
+        }
+        this.#written = earlyData.length
+      }
       this.#context = options.secureContext ?? new SecureContext(options)
       if (!(this.#context instanceof SecureContext))
         throw codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext')
@@ -198,6 +252,7 @@ export class TLSSocket extends EndpointStream {
         handshakeTimeout: options.handshakeTimeout,
         lookupTimeout: role.lookupTimeout,
         holdsSessions: role.holdsSessions,
+        maxEarlyData: role.maxEarlyData,
       })
     } catch (error) {
       libssl.SSL_free(ssl)
@@ -231,7 +286,7 @@ export class TLSSocket extends EndpointStream {
   #startWith(transport: Duplex): void {
     const start = (): void => {
       if (this.destroyed) return
-      this.#connection.start()
+      this.#connection.start(this.#takeEarlyData())
       this.read(0)
     }
     if (transport instanceof Socket && transport.connecting) {
@@ -254,8 +309,12 @@ export class TLSSocket extends EndpointStream {
       this.#socket = socket
     }
 
-    established(handshake?: Handshake): void {
-      this.#socket.#onEstablished(handshake)
+    established(complete: boolean, handshake?: Handshake): void {
+      this.#socket.#onEstablished(complete, handshake)
+    }
+
+    completed(): void {
+      this.#socket.#onCompleted()
     }
 
     received(bytes: Buffer): boolean {
@@ -317,10 +376,17 @@ export class TLSSocket extends EndpointStream {
     return this.#owner.disconnected?.(this) ?? connectionReset('socket hang up')
   }
 
-  #onEstablished(handshake: Handshake | undefined): void {
+  #onEstablished(complete: boolean, handshake: Handshake | undefined): void {
     this.#established = true
+    this.handshakeComplete = complete
+    if (!complete) this.#earlyStatus = 'accepted'
     this.#handshake = handshake
     if (this.#newSessionsPending === 0) this.#finishHandshake()
+  }
+
+  #onCompleted(): void {
+    this.handshakeComplete = true
+    if (!this.destroyed) this.emit('secure')
   }
 
   #finishHandshake(): void {
@@ -328,7 +394,7 @@ export class TLSSocket extends EndpointStream {
     const { alpnProtocol, servername } = this.#handshake ?? this.#askHandshake()
     this.alpnProtocol = alpnProtocol || false
     this.servername = servername || false
-    this.emit('secure')
+    if (this.handshakeComplete) this.emit('secure')
     this.#owner.secured?.(this)
     // So that 'end' comes even to a socket that nobody reads.
     if (!this.destroyed) this.read(0)
@@ -375,6 +441,16 @@ export class TLSSocket extends EndpointStream {
   isSessionReused(): boolean {
     if (this.#handshake !== undefined) return !this.destroyed && this.#handshake.resumed
     return this.handle !== null && libssl.SSL_session_reused(this.handle) === 1
+  }
+
+  /**
+   * What became of data that a client sent before the handshake was complete: 'accepted', 'rejected', or 'none' where there was none, as before
+   * the handshake. On a server that has accepted it, what is read before `handshakeComplete` is early data.
+   * @see SSL_get_early_data_status(3)
+   */
+  get earlyData(): EarlyDataStatus {
+    if (this.#earlyStatus !== null) return this.#earlyStatus
+    return this.handle === null || !this.#established ? 'none' : earlyDataStatus(this.handle)
   }
 
   /** The protocol in use, such as 'TLSv1.3'; null once the socket is destroyed. @see SSL_get_version(3) */
@@ -493,18 +569,65 @@ export class TLSSocket extends EndpointStream {
   }
 
   #write(chunks: Buffer[], length: number, done: (error?: Error | null) => void): void {
+    if (this.#holdsBack) {
+      this.#heldBack = { go: () => this.#write(chunks, length, done), done }
+      return
+    }
     this.#connection.write(chunks, (error) => {
       if (!error) this.#written += length
       done(error)
     })
   }
 
+  get #holdsBack(): boolean {
+    return this.secureConnecting || this.#early !== null
+  }
+
   override _final(done: (error?: Error | null) => void): void {
-    this.#connection.end(done)
+    if (this.#holdsBack) this.#heldBack = { go: () => this.#connection.end(done), done }
+    else this.#connection.end(done)
+  }
+
+  /** What a client's first flight may carry. */
+  #takeEarlyData(): Uint8Array | undefined {
+    const early = this.#early
+    const ssl = this.handle
+    if (early === null || ssl === null) return undefined
+    const { limit, protocol } = earlyAllowance(ssl, this.#alpn, early.verified)
+    early.protocol = protocol
+    early.sent = Math.min(early.data.length, limit)
+    return early.data.subarray(0, early.sent)
+  }
+
+  /** Sends what has been held back: first what a client's first flight did not carry, or carried in vain. */
+  #send(): void {
+    const early = this.#early
+    const unsent = early === null ? nothing : this.#unsent(early)
+    const go = (): void => {
+      this.#early = null
+      const next = this.#heldBack
+      this.#heldBack = null
+      next?.go()
+    }
+    if (this.destroyed) return
+    if (unsent.length === 0) go()
+    else this.#connection.write([unsent], (error) => (error ? undefined : go()))
+  }
+
+  #unsent({ data, resend, sent, protocol }: EarlyData): Uint8Array {
+    const status = this.earlyData
+    this.#earlyStatus = status
+    if (status !== 'rejected') return status === 'accepted' ? data.subarray(sent) : data
+    if (!resend) return nothing
+    if (protocol === (this.alpnProtocol || '')) return data
+    const message = 'The server has rejected early data and chosen another protocol'
+    this.destroy(codedError('ERR_TLS_EARLY_DATA_REJECTED', message))
+    return nothing
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this._endTimeout()
+    this.#heldBack?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
     if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
     // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
     // are about to use again.
@@ -573,6 +696,8 @@ export class TLSSocket extends EndpointStream {
   /** @internal Lets the application have the connection: `announce` tells it so. */
   _release(announce: () => void): void {
     this.secureConnecting = false
+    this.#send()
+    if (this.destroyed) return
     announce()
     const sessions = this.#sessions
     this.#sessions = null

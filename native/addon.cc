@@ -60,6 +60,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
     // Not part of libssl.
     export_group(env, exports, "engine", engine::functions());
     export_group(env, exports, "tickets", session::ticket_functions());
+    export_group(env, exports, "earlyData", session::early_data_functions());
     for (const binding::Constant& constant : ossl::constants()) {
       binding::set(environment, exports, constant.name, constant.value);
     }

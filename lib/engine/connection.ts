@@ -24,7 +24,7 @@ export function systemError(errno: number, syscall: string): NodeJS.ErrnoExcepti
   return Object.assign(new Error(`${syscall} ${code}`), { errno: -Math.abs(errno), code, syscall })
 }
 
-type EstablishedValue = number | [version: number, alpnProtocol: string, servername: string]
+type EstablishedValue = number | [version: number, alpnProtocol: string, servername: string, complete: boolean]
 
 function handshakeOf(value: EstablishedValue): Handshake {
   const [version, alpnProtocol, servername] = typeof value === 'number' ? [value, '', ''] : value
@@ -78,6 +78,8 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   #toldEnd = false
   #finished = false
   #established = false
+  /** The handshake is complete; with early data that comes after being established. */
+  #complete = false
   #writing: { chunks: readonly Uint8Array[]; done: Done } | null = null
   #ending: Done | null = null
   #closed: (() => void) | null = null
@@ -126,7 +128,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     this.#events.met(ssl)
   }
 
-  start(): void {
+  start(early: Uint8Array = nothing): void {
     const socket = this.#socket
     if (socket === null || this.#destroyed) return
     const handle = handleOf(socket)
@@ -137,22 +139,22 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     handle.readStop()
     if (socket.writableLength > 0) {
       // What was written before comes before.
-      socket.write('', () => this.start())
+      socket.write('', () => this.start(early))
       return
     }
     try {
-      this.#moveIn(socket, handle)
+      this.#moveIn(socket, handle, early)
     } catch (error) {
       this.#events.lost(error as Error)
     }
   }
 
-  #moveIn(socket: Socket, handle: SocketHandle): void {
+  #moveIn(socket: Socket, handle: SocketHandle, early: Uint8Array): void {
     wake(this.#settings.threads ?? 1)
     const received = unused(socket)
     // The object remembers it, for those who ask the socket itself.
     void socket.remoteAddress
-    const id = engine.adopt(this.#ssl as libssl.SSL, handle.fd ?? -1, received, this.#settings)
+    const id = engine.adopt(this.#ssl as libssl.SSL, handle.fd ?? -1, received, early, this.#settings)
     if (id < 0) throw systemError(id, 'dup')
     this.#id = id
     keepAlive(true)
@@ -187,7 +189,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     if (this.#id === 0) return
     const sent = engine.finish(this.#id) === 1
     // Nobody waits for the goodbye.
-    if (sent && this.#established) this.#ended()
+    if (sent && this.#complete) this.#ended()
   }
 
   hold(): () => void {
@@ -236,8 +238,13 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     switch (what) {
       case Told.established:
         this.#established = true
+        this.#complete = typeof value === 'number' || (value as [number, string, string, boolean])[3]
         this.#events.active()
-        this.#events.established(handshakeOf(value as EstablishedValue))
+        this.#events.established(this.#complete, handshakeOf(value as EstablishedValue))
+        return
+      case Told.completed:
+        this.#complete = true
+        this.#events.completed()
         return
       case Told.data:
         this.#events.active()

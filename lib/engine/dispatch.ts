@@ -14,10 +14,13 @@ export interface ConnectionReceiver extends Receiver {
   met(ssl: SSL): void
 }
 
+/** Told which session was found, or that none was, and whether nobody else can have got it. */
+export type SessionAsker = (der: Uint8Array | null, taken: boolean) => Reception
+
 /** Finds and keeps the sessions of accepted connections. None of it throws. */
 export interface SessionKeeper {
   /** Looks a session up, to be used once or again, and answers. */
-  find(id: Buffer, once: boolean, answer: (der: Uint8Array | null) => Reception): void
+  find(id: Buffer, once: boolean, answer: SessionAsker): void
   /** What was looked up was not found in time, and is not wanted any more. */
   late(id: Buffer, once: boolean): void
   /** Keeps a session for so many seconds. A promise says when others can find it; the client gets the session then, if that does not take long. */
@@ -57,7 +60,7 @@ function dispatch(what: number, connection: number, source: number, value: unkno
     rest()
     return
   }
-  if (what < Told.lookupOnce) receiverOf(connection, source)?.told(what, value)
+  if (what < Told.lookupOnce || what === Told.completed) receiverOf(connection, source)?.told(what, value)
   else keepOrFind(what, connection, profiles.get(source)?.sessions, value)
 }
 
@@ -73,7 +76,8 @@ function keepOrFind(what: number, connection: number, keeper: SessionKeeper | nu
   const id = value as Buffer
   const once = what === Told.lookupOnce || what === Told.storeLateOnce
   if (what === Told.storeLate || what === Told.storeLateOnce) keeper.late(id, once)
-  else keeper.find(id, once, (der) => receptions[engine.answer(connection, id, der)] ?? 'unwanted')
+  else
+    keeper.find(id, once, (der, taken) => receptions[engine.answer(connection, id, der, taken ? 1 : 0)] ?? 'unwanted')
 }
 
 function receiverOf(connection: number, profile: number): ConnectionReceiver | undefined {

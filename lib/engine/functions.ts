@@ -26,6 +26,7 @@ export const Told = {
   storeLateOnce: 17,
   storeLate: 18,
   keep: 19,
+  completed: 20,
 } as const
 
 /** What becomes of an answer to a look-up; the numbers are the addon's (native/engine/connection.h). */
@@ -65,6 +66,8 @@ export interface EngineSettings {
   stores?: number
   /** Whether what follows a new session waits until it was told of and `hold` has let it go. */
   holdSessions?: number
+  /** Bytes that a server takes before the end of the handshake, with a session that was taken out of a store. */
+  maxEarlyData?: number
 }
 
 export interface EngineAddress {
@@ -93,9 +96,10 @@ interface EngineFunctions {
   counts(listener: number): { open: number; accepted: number; dropped: number } | null
   closeConnections(listener: number): void
   forgetListener(listener: number): void
-  adopt(ssl: SSL, fd: number, received: Uint8Array, settings: EngineSettings): number
-  /** An index of `receptions`. */
-  answer(connection: number, id: Uint8Array, der: Uint8Array | null): number
+  /** A client begins with `early` data. */
+  adopt(ssl: SSL, fd: number, received: Uint8Array, early: Uint8Array, settings: EngineSettings): number
+  /** An index of `receptions`. `taken` says that nobody else has the session. */
+  answer(connection: number, id: Uint8Array, der: Uint8Array | null, taken: number): number
   /** 1 when nobody needs to wait for `Told.written`; only then the bytes may change. `ahead` allows that, after the handshake. */
   write(connection: number, chunks: readonly Uint8Array[], ahead: number): number
   consumed(connection: number, bytes: number): void

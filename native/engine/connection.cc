@@ -12,6 +12,7 @@
 
 #include "bind/convert.h"
 #include "engine/engine.h"
+#include "session/early_data.h"
 
 namespace engine {
 
@@ -35,9 +36,10 @@ Connection::Connection(Engine& engine, Worker& worker, uint64_t id, std::shared_
 // --- From the environment's thread ----------------------------------------------------------------------------------
 
 void Connection::move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
-                         const binding::Bytes& received) {
+                         const Beginning& beginning) {
   fd_ = std::move(fd);
-  prepare(ssl, received);
+  early_data_.assign(beginning.early.data, beginning.early.data + beginning.early.size);
+  prepare(ssl, beginning.received);
   SSL_up_ref(ssl);
   ssl_.reset(ssl);
   handle_ = handle;
@@ -143,7 +145,7 @@ void Connection::answer(std::shared_ptr<session::CertQuestion> question, bool ac
   });
 }
 
-Reception Connection::answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der) {
+Reception Connection::answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der, bool taken) {
   if (!asked_ || asked_->id != id) return Reception::kUnwanted;
   const auto lookup = std::exchange(asked_, nullptr);
   ossl::SslSessionPointer session;
@@ -156,6 +158,7 @@ Reception Connection::answer_lookup(const binding::Octets& id, const std::option
     const bool fits = session && size == lookup->id.size() && std::equal(own_id, own_id + size, lookup->id.begin()) &&
                       SSL_SESSION_get0_cipher(session.get()) != nullptr;
     if (!fits) session.reset();
+    if (fits && taken) ossl::set_taken(session.get());
   }
   const bool good = session || !der;
   const bool wanted = take_answer(lookup, std::move(session));
@@ -230,6 +233,8 @@ void Connection::prepare(SSL* ssl, const binding::Bytes& received) {
   SSL_set_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   notes_unclean_end_ = (SSL_get_options(ssl) & ossl::compat::kIgnoreUnexpectedEof) == 0;
   SSL_set_options(ssl, ossl::compat::kIgnoreUnexpectedEof);
+  takes_early_data_ = profile_->settings.max_early_data > 0 && SSL_is_server(ssl) == 1;
+  if (takes_early_data_) session::accept_early_data(ssl, profile_->settings.max_early_data);
   // A client is not to have a new session before the store has heard of it: it may try it elsewhere at once.
   may_hold_ = profile_->settings.hold_sessions || profile_->settings.stores;
 }
@@ -285,6 +290,11 @@ void Connection::shut_down_tls() {
 }
 
 void Connection::end() {
+  if (phase_ == Phase::kEarly) {
+    // JavaScript has the connection, but there will never be one.
+    lose(Told::kReadFailed, ECONNRESET);
+    return;
+  }
   ended_ = true;
   if (phase_ == Phase::kHandshake) phase_ = Phase::kBroken;
   tell(Told::kEnded);
@@ -314,11 +324,13 @@ void Connection::close(Ending ending) {
     const bool nothing_left = writes_.empty() && (wire_ == nullptr || wire_->empty());
     ending = nothing_left ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
   }
-  if (ending != Ending::kAtOnce && phase_ == Phase::kOpen) {
+  const bool early = phase_ == Phase::kEarly;
+  if (ending != Ending::kAtOnce && (early || phase_ == Phase::kOpen)) {
     // What is held for the store's sake belongs to the handshake, which the client is to see complete.
     released_ = negotiated_;
-    if (!send_output() || !write_pending()) {
-      if (phase_ == Phase::kOpen) {
+    // What was written before the end of the handshake reaches the client only if the socket is there until then.
+    if (!send_output() || !write_pending() || early) {
+      if (phase_ != Phase::kBroken) {
         if (!closing_) sending_deadline_.set(kSending);
         closing_ = ending;
         return;

@@ -31,6 +31,14 @@ struct Write {
   bool awaited = true;
 };
 
+// What there is already when a connection moves in.
+struct Beginning {
+  // What has come from the socket.
+  binding::Bytes received;
+  // What a client sends before the handshake is complete.
+  binding::Bytes early;
+};
+
 // How a connection is ended.
 enum class Ending {
   kAtOnce,
@@ -63,8 +71,8 @@ class Connection final : public Resident,
 
   // --- From the environment's thread -------------------------------------------------------------------------------
 
-  // Makes this the home of an SSL that JavaScript has made, and of its socket, from which `received` came already.
-  void move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const binding::Bytes& received);
+  // Makes this the home of an SSL that JavaScript has made, and of its socket.
+  void move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const Beginning& beginning);
   // True when JavaScript need not wait: the bytes are copied, and not too many. Else it is told when they are written,
   // or copied and few enough. Not `ahead` of the handshake's end.
   bool write(std::vector<Chunk> chunks, bool ahead);
@@ -83,8 +91,9 @@ class Connection final : public Resident,
   napi_value object(binding::Environment& env) override;
   std::mutex& mutex() noexcept override { return mutex_; }
   void told_of_session() noexcept override;
-  // The answer to the last lookup that JavaScript was told of: a session in DER form, or nothing.
-  Reception answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der);
+  // The answer to the last lookup that JavaScript was told of: a session in DER form, or nothing. `taken` says that
+  // nobody else has it.
+  Reception answer_lookup(const binding::Octets& id, const std::optional<binding::Bytes>& der, bool taken);
   void asked(std::shared_ptr<session::Lookup> lookup) { asked_ = std::move(lookup); }
   void report(binding::Environment& env, napi_value exception) noexcept override;
   // JavaScript has heard of the end: its object of the SSL dies.
@@ -106,7 +115,8 @@ class Connection final : public Resident,
   void negotiated() noexcept override;
 
  private:
-  enum class Phase { kHandshake, kOpen, kBroken };
+  // Early: data may come and go, and the handshake is not complete.
+  enum class Phase { kHandshake, kEarly, kOpen, kBroken };
 
   // How far the reader may fall behind before the socket is left alone, and when it is taken up again.
   static constexpr size_t kHighWater = size_t{256} * 1024;
@@ -127,6 +137,8 @@ class Connection final : public Resident,
   void work();
   void advance();
   void shake_hands();
+  // The next step of the handshake: SSL_ERROR_NONE when it is complete, or when there is early data, which is in `out`.
+  int go_on(unsigned char* out, size_t room, size_t& size);
   bool write_pending();
   bool encrypt_pending();
   void tell_room();
@@ -153,7 +165,7 @@ class Connection final : public Resident,
   void tell(Told what);
   void tell(Told what, int64_t value);
   void tell_failure(bool late);
-  void tell_established(int64_t version);
+  void tell_established(int64_t version, bool complete);
   void tell_late_lookup(const session::Lookup& lookup);
   // False when the session cannot be resumed any more, or has no DER form.
   bool tell_session(const SSL_SESSION* session);
@@ -193,6 +205,10 @@ class Connection final : public Resident,
 
   // Lives as long as the SSL.
   Wire* wire_ = nullptr;
+  // A server, which may get early data before SSL_do_handshake is called.
+  bool takes_early_data_ = false;
+  // What a client sends first.
+  binding::Octets early_data_;
   // The lookup that is awaited is for a session to be used once.
   bool once_ = false;
   // What the handshake has sent may be kept back until its sessions are stored.

@@ -103,11 +103,11 @@ void Engine::close_connections(uint64_t listener) {
 }
 
 uint64_t Engine::adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
-                       const binding::Bytes& received, const ConnectionSettings& settings) {
+                       const Beginning& beginning, const ConnectionSettings& settings) {
   Worker& worker = least_loaded(settings.threads);
   auto profile = std::make_shared<const Profile>(weak_from_this(), next_id_++, 0, SSL_get_SSL_CTX(ssl), settings);
   const auto connection = std::make_shared<Connection>(*this, worker, next_id_++, std::move(profile));
-  connection->move_in(handle, ssl, std::move(fd), received);
+  connection->move_in(handle, ssl, std::move(fd), beginning);
   know(connection);
   worker.load++;
   post(worker, [connection] { connection->begin(); });

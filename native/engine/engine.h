@@ -38,8 +38,8 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   // What the listener counts is not asked for any more.
   void forget_listener(uint64_t listener) { listeners_.erase(listener); }
   // Makes this the home of an SSL that JavaScript has made, and of its connected socket.
-  uint64_t adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd,
-                 const binding::Bytes& received, const ConnectionSettings& settings);
+  uint64_t adopt(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const Beginning& beginning,
+                 const ConnectionSettings& settings);
   // Null when it is gone.
   std::shared_ptr<Connection> connection(uint64_t id) const;
   std::shared_ptr<Listener> listener(uint64_t id) const;

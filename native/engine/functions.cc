@@ -68,6 +68,7 @@ ConnectionSettings settings_of(Environment& env, binding::Object object) {
         std::make_shared<const std::vector<unsigned char>>(protocols->data, protocols->data + protocols->size);
   }
   settings.hold_sessions = option<int>(env, options, "holdSessions") != 0;
+  settings.max_early_data = option<uint32_t>(env, options, "maxEarlyData");
   return settings;
 }
 
@@ -112,8 +113,8 @@ napi_value loads(Environment& env) {
 }
 
 // The SSL and its connected socket, of which the engine takes a descriptor of its own. `received` has come from it
-// already. A negative number is an error of the system.
-int64_t adopt(Environment& env, Ref<SSL> ssl, int fd, Bytes received, binding::Object options) {
+// already; a client begins with `early` data. A negative number is an error of the system.
+int64_t adopt(Environment& env, Ref<SSL> ssl, int fd, Bytes received, Bytes early, binding::Object options) {
   const auto& state = session::Connection::of(ssl.pointer);
   if (state->driven_elsewhere() || state->busy || SSL_in_before(ssl.pointer) == 0) {
     throw binding::Error(binding::ErrorKind::kError, "ERR_SSL_BUSY", "this SSL has begun its handshake already");
@@ -121,7 +122,8 @@ int64_t adopt(Environment& env, Ref<SSL> ssl, int fd, Bytes received, binding::O
   ssl.handle->require_owned();
   Descriptor own(take_descriptor(fd));
   if (own.get() < 0) return own.release();
-  const auto id = Engine::of(env).adopt(ssl.handle, ssl.pointer, std::move(own), received, settings_of(env, options));
+  const auto id =
+      Engine::of(env).adopt(ssl.handle, ssl.pointer, std::move(own), {received, early}, settings_of(env, options));
   // The engine has a reference and lends it.
   ssl.handle->release();
   return static_cast<int64_t>(id);
@@ -146,10 +148,12 @@ int write(Environment& env, uint64_t id, binding::Object array, int ahead) {
   return connection->write(std::move(list), ahead != 0) ? 1 : 0;
 }
 
-int answer(Environment& env, uint64_t id, Bytes session, std::optional<Bytes> der) {
+// `taken` says that nobody else has the session.
+int answer(Environment& env, uint64_t id, Bytes session, std::optional<Bytes> der, int taken) {
   const auto connection = Engine::of(env).connection(id);
   if (!connection) return static_cast<int>(Reception::kUnwanted);
-  return static_cast<int>(connection->answer_lookup(binding::Octets(session.data, session.data + session.size), der));
+  const binding::Octets octets(session.data, session.data + session.size);
+  return static_cast<int>(connection->answer_lookup(octets, der, taken != 0));
 }
 
 void consumed(Environment& env, uint64_t id, size_t bytes) {

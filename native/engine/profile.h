@@ -30,6 +30,8 @@ struct ConnectionSettings {
   session::AlpnProtocols alpn_protocols;
   // JavaScript keeps and finds sessions in DER form, where no callback does.
   bool stores = false;
+  // Bytes that a server takes before the end of the handshake, with a session that was taken out of a store.
+  uint32_t max_early_data = 0;
 };
 
 class Engine;

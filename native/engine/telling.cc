@@ -88,21 +88,25 @@ class BlockEvent final : public ConnectionEvent {
 class EstablishedEvent final : public ConnectionEvent {
  public:
   EstablishedEvent(Engine& engine, std::shared_ptr<Connection> connection, int64_t version, std::string protocol,
-                   std::string servername)
+                   std::string servername, bool complete)
       : ConnectionEvent(engine, std::move(connection), Told::kEstablished),
         version_(version),
         protocol_(std::move(protocol)),
-        servername_(std::move(servername)) {}
+        servername_(std::move(servername)),
+        complete_(complete) {}
 
  protected:
   napi_value value(binding::Environment& env) override {
     napi_value version = binding::to_js(env, version_);
-    if (protocol_.empty() && servername_.empty()) return version;
+    if (protocol_.empty() && servername_.empty() && complete_) return version;
     napi_value array = nullptr;
     binding::check(napi_create_array(env.env(), &array));
     binding::check(napi_set_element(env.env(), array, 0, version));
     binding::check(napi_set_element(env.env(), array, 1, binding::to_js(env, protocol_)));
     binding::check(napi_set_element(env.env(), array, 2, binding::to_js(env, servername_)));
+    napi_value complete = nullptr;
+    binding::check(napi_get_boolean(env.env(), complete_, &complete));
+    binding::check(napi_set_element(env.env(), array, 3, complete));
     return array;
   }
 
@@ -110,6 +114,7 @@ class EstablishedEvent final : public ConnectionEvent {
   const int64_t version_;
   const std::string protocol_;
   const std::string servername_;
+  const bool complete_;
 };
 
 // What a server's store is asked and told, without handles: the worker has turned sessions into bytes.
@@ -197,14 +202,14 @@ void Connection::tell_failure(bool late) {
   worker_.mailbox().push(std::make_unique<FailureEvent>(engine_, shared_from_this(), std::exchange(errors_, {}), late));
 }
 
-void Connection::tell_established(int64_t version) {
+void Connection::tell_established(int64_t version, bool complete) {
   const unsigned char* protocol = nullptr;
   unsigned int size = 0;
   SSL_get0_alpn_selected(ssl_.get(), &protocol, &size);
   const char* const name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
   worker_.mailbox().push(std::make_unique<EstablishedEvent>(engine_, shared_from_this(), version,
                                                             std::string(reinterpret_cast<const char*>(protocol), size),
-                                                            std::string(name != nullptr ? name : "")));
+                                                            std::string(name != nullptr ? name : ""), complete));
 }
 
 void Connection::ask(const std::shared_ptr<session::Lookup>& lookup, bool once) noexcept {

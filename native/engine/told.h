@@ -7,7 +7,8 @@ enum class Told : int {
   // A client was accepted; only where the profile asks for it.
   kAccepted = 0,
   // The handshake is complete. Value: the protocol version, negative when a session was resumed; or an array of that,
-  // the application protocol and the name that the client asked for, if there is one or the other.
+  // the application protocol, the name that the client asked for, and whether the handshake is complete. It is not when
+  // there is early data.
   kEstablished = 1,
   // Value: the plain text.
   kData = 2,
@@ -43,6 +44,8 @@ enum class Told : int {
   // There is a session to keep, a new one or one that was found and not used. Value: an array of its id, its DER form,
   // and the seconds that it lives.
   kKeep = 19,
+  // The handshake is complete, of which kEstablished has told before.
+  kCompleted = 20,
 };
 
 }  // namespace engine

@@ -36,7 +36,11 @@ void Connection::work() {
 void Connection::advance() {
   wants_write_ = false;
   if (phase_ == Phase::kHandshake) shake_hands();
+  // The rest of the handshake comes after the early data.
+  if (phase_ == Phase::kEarly) read_available();
   const bool flushed = send_output();
+  if (phase_ == Phase::kEarly && flushed) write_pending();
+  if (phase_ == Phase::kEarly) return;
   if (phase_ == Phase::kOpen) {
     const bool sent = flushed && write_pending();
     if (sent) say_goodbye();
@@ -78,16 +82,18 @@ void Connection::shake_hands() {
   const auto& state = session::Connection::of(ssl_.get());
   int reason = SSL_ERROR_NONE;
   bool reused = false;
+  bool accepted = false;
+  size_t early = 0;
   int version = 0;
   {
     std::unique_lock lock(mutex_);
     step_ = &lock;
-    errno = 0;
-    ERR_clear_error();
-    reason = outcome(SSL_do_handshake(ssl_.get()));
+    reason = go_on(worker_.scratch().get(), Blocks::kSize, early);
+    const bool sound = reason == SSL_ERROR_NONE || reason == SSL_ERROR_WANT_READ;
+    accepted = takes_early_data_ && sound && SSL_get_early_data_status(ssl_.get()) == SSL_EARLY_DATA_ACCEPTED;
     // The context that SNI has switched to asks nobody again.
     if (state->certificate && state->certificate->answered) state->certificate.reset();
-    if (reason == SSL_ERROR_NONE) {
+    if (reason == SSL_ERROR_NONE || accepted) {
       version = SSL_version(ssl_.get());
       reused = SSL_session_reused(ssl_.get()) == 1;
       // Nothing will pause any more, so nothing needs a fibre.
@@ -99,11 +105,17 @@ void Connection::shake_hands() {
   }
   // Answered already, perhaps by nobody: the deadline is for what is still awaited.
   lookup_deadline_.clear();
+  if (accepted) {
+    phase_ = Phase::kEarly;
+    tell_established(-version, false);
+    if (early > 0) tell_data(early);
+    if (reason == SSL_ERROR_NONE) return;
+  }
   switch (reason) {
     case SSL_ERROR_NONE:
       phase_ = Phase::kOpen;
       handshake_deadline_.clear();
-      tell_established(reused ? -version : version);
+      tell_established(reused ? -version : version, true);
       return;
     case SSL_ERROR_WANT_READ:
       return;
@@ -115,6 +127,26 @@ void Connection::shake_hands() {
     default:
       conclude(reason);
   }
+}
+
+int Connection::go_on(unsigned char* out, size_t room, size_t& size) {
+  SSL* const ssl = ssl_.get();
+  errno = 0;
+  ERR_clear_error();
+  if (takes_early_data_) {
+    const int status = SSL_read_early_data(ssl, out, room, &size);
+    if (status == SSL_READ_EARLY_DATA_SUCCESS) return SSL_ERROR_NONE;
+    // On a fibre, a call that reads nothing leaves the count of an earlier one.
+    size = 0;
+    if (status == SSL_READ_EARLY_DATA_ERROR) return outcome(0);
+    takes_early_data_ = false;
+  }
+  if (!early_data_.empty()) {
+    size_t written = 0;
+    if (SSL_write_early_data(ssl, early_data_.data(), early_data_.size(), &written) != 1) return outcome(0);
+    binding::Octets().swap(early_data_);
+  }
+  return outcome(SSL_do_handshake(ssl));
 }
 
 void Connection::conclude(int reason) {
@@ -147,7 +179,7 @@ void Connection::hold_late() {
 }
 
 void Connection::handshake_late() {
-  if (phase_ != Phase::kHandshake) return;
+  if (phase_ != Phase::kHandshake && phase_ != Phase::kEarly) return;
   phase_ = Phase::kBroken;
   tell_failure(true);
 }
@@ -244,7 +276,8 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
     step_ = &lock;
     errno = 0;
     ERR_clear_error();
-    reason = outcome(SSL_write_ex(ssl_.get(), data, size, &written));
+    const auto write = phase_ == Phase::kEarly ? SSL_write_early_data : SSL_write_ex;
+    reason = outcome(write(ssl_.get(), data, size, &written));
     step_ = nullptr;
   }
   if (reason == SSL_ERROR_NONE) return true;
@@ -253,8 +286,11 @@ bool Connection::write_some(const unsigned char* data, size_t size, size_t& writ
 }
 
 void Connection::read_available() {
-  while (phase_ == Phase::kOpen && !ended_ && readable_ && wire_->size() < kBatch) {
-    if (unconsumed_.load() >= kHighWater) {
+  while (phase_ == Phase::kEarly || (phase_ == Phase::kOpen && wire_->size() < kBatch)) {
+    if (ended_ || !readable_) return;
+    const bool early = phase_ == Phase::kEarly;
+    // Early data has a limit of its own, and the handshake goes on behind it.
+    if (!early && unconsumed_.load() >= kHighWater) {
       stalled_ = true;
       // Consumed in the meantime, which nobody will tell any more.
       if (unconsumed_.load() > kLowWater || !stalled_.exchange(false)) return;
@@ -262,20 +298,28 @@ void Connection::read_available() {
     unsigned char* const buffer = worker_.scratch().get();
     size_t size = 0;
     int reason = SSL_ERROR_NONE;
+    bool completed = false;
     {
       std::unique_lock lock(mutex_);
       step_ = &lock;
-      while (reason == SSL_ERROR_NONE && Blocks::kSize - size >= kRecord) {
+      while (reason == SSL_ERROR_NONE && Blocks::kSize - size >= kRecord && !completed) {
         size_t part = 0;
         errno = 0;
         ERR_clear_error();
-        reason = outcome(SSL_read_ex(ssl_.get(), buffer + size, Blocks::kSize - size, &part));
+        reason = early ? go_on(buffer + size, Blocks::kSize - size, part)
+                       : outcome(SSL_read_ex(ssl_.get(), buffer + size, Blocks::kSize - size, &part));
         // On a fibre, a call that fails leaves the count of an earlier one.
         if (reason == SSL_ERROR_NONE) size += part;
+        completed = early && reason == SSL_ERROR_NONE && !takes_early_data_;
       }
       step_ = nullptr;
     }
     if (size > 0) tell_data(size);
+    if (completed) {
+      phase_ = Phase::kOpen;
+      handshake_deadline_.clear();
+      tell(Told::kCompleted);
+    }
     switch (reason) {
       case SSL_ERROR_NONE:
         continue;

@@ -64,8 +64,11 @@ uint64_t serial_of(const SSL_SESSION* session) noexcept {
 
 namespace {
 
-// The home of a session, in a slot of its own.
-int home_index() {
+enum class SessionSlot { kHome, kTaken };
+
+// A slot that is empty in every new session and every duplicate.
+template <SessionSlot>
+int slot_index() {
   static const int index = CRYPTO_get_ex_new_index(
       CRYPTO_EX_INDEX_SSL_SESSION, 0, nullptr,
       // Makes room now: later the session may be in use on several threads.
@@ -81,16 +84,25 @@ int home_index() {
 }  // namespace
 
 uint64_t home_of(const SSL_SESSION* session) noexcept {
-  return reinterpret_cast<uint64_t>(SSL_SESSION_get_ex_data(session, home_index()));
+  return reinterpret_cast<uint64_t>(SSL_SESSION_get_ex_data(session, slot_index<SessionSlot::kHome>()));
 }
 
 void set_home(SSL_SESSION* session, uint64_t ctx_serial) noexcept {
   // NOLINTNEXTLINE(performance-no-int-to-ptr): as for the serials.
-  SSL_SESSION_set_ex_data(session, home_index(), reinterpret_cast<void*>(ctx_serial));
+  SSL_SESSION_set_ex_data(session, slot_index<SessionSlot::kHome>(), reinterpret_cast<void*>(ctx_serial));
+}
+
+bool is_taken(const SSL_SESSION* session) noexcept {
+  return SSL_SESSION_get_ex_data(session, slot_index<SessionSlot::kTaken>()) != nullptr;
+}
+
+void set_taken(SSL_SESSION* session) noexcept {
+  SSL_SESSION_set_ex_data(session, slot_index<SessionSlot::kTaken>(), session);
 }
 
 void register_serials() {
-  home_index();
+  slot_index<SessionSlot::kHome>();
+  slot_index<SessionSlot::kTaken>();
   Numbered<SSL_CTX>::index(CRYPTO_EX_INDEX_SSL_CTX);
   Numbered<SSL>::index(CRYPTO_EX_INDEX_SSL);
   Numbered<SSL_SESSION>::index(CRYPTO_EX_INDEX_SSL_SESSION);

@@ -51,6 +51,11 @@ uint64_t serial_of(const SSL_SESSION* session) noexcept;
 uint64_t home_of(const SSL_SESSION* session) noexcept;
 void set_home(SSL_SESSION* session, uint64_t ctx_serial) noexcept;
 
+// Whether this object stands for a session that was taken out of a store, by somebody who let nobody else have it. A
+// duplicate does not.
+bool is_taken(const SSL_SESSION* session) noexcept;
+void set_taken(SSL_SESSION* session) noexcept;
+
 // Registers the ex_data slots behind the serials; call before the first object is created. Idempotent.
 void register_serials();
 

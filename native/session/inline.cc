@@ -60,9 +60,12 @@ bool on_fibre(Environment& env, const Connection& connection) {
   return (SSL_get_mode(connection.ssl()) & SSL_MODE_ASYNC) != 0;
 }
 
+// Whether a call that has brought something can be made again as if it had not; else the next one throws instead.
+enum class Repeatable { kYes, kNo };
+
 // Calls `step` until it has a result or waits for an answer that JavaScript does not have yet.
 template <class Step>
-int drive(Environment& env, const Ref<SSL>& ssl, Step step) {
+int drive(Environment& env, const Ref<SSL>& ssl, Step step, Repeatable repeatable = Repeatable::kYes) {
   const std::shared_ptr<Connection> connection = Connection::of(ssl.pointer);
   require_inline(*connection);
   connection->throw_deferred(env);
@@ -78,7 +81,7 @@ int drive(Environment& env, const Ref<SSL>& ssl, Step step) {
     if (connection->ssl() == nullptr || !ssl.handle->alive()) return -1;
     // The context that was switched to asks nobody again.
     if (connection->certificate && connection->certificate->answered) connection->certificate.reset();
-    connection->throw_deferred(env);
+    if (repeatable == Repeatable::kYes || result <= 0) connection->throw_deferred(env);
     if (!connection->waiting()) return result;
     env.settle();
     if (!ssl.handle->alive() || connection->waiting()) return -1;
@@ -125,7 +128,8 @@ int write(Environment& env, Ref<SSL> ssl, Bytes data) {
 
 napi_value read_early_data(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   size_t bytes = 0;
-  const int status = drive(env, ssl, [&](SSL* s) { return SSL_read_early_data(s, out.data, out.size, &bytes); });
+  const auto read = [&](SSL* s) { return SSL_read_early_data(s, out.data, out.size, &bytes); };
+  const int status = drive(env, ssl, read, Repeatable::kNo);
   napi_value result = nullptr;
   binding::check(napi_create_object(env.env(), &result));
   // A handshake that waits for an answer is, to this function, an error to be retried (SSL_get_error tells).

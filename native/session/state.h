@@ -214,6 +214,8 @@ class Connection {
 
   std::shared_ptr<Lookup> lookup;
   std::shared_ptr<CertQuestion> certificate;
+  // What was found by a lookup for a session to be used once, during the handshake.
+  ossl::SslSessionPointer used;
   // OpenSSL is inside a call with this connection.
   bool busy = false;
   // Being unwound: every question is answered with no.

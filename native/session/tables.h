@@ -14,5 +14,7 @@ std::span<const binding::Function> callback_functions();
 std::span<const binding::Function> ticket_functions();
 // Inline connections: SSL_new, the handshake, records, and the sessions of a connection.
 std::span<const binding::Function> inline_functions();
+// Not part of libssl: lib/early-data.ts uses them.
+std::span<const binding::Function> early_data_functions();
 
 }  // namespace session

@@ -2,12 +2,22 @@
 
 #include <openssl/async.h>
 
+#include <algorithm>
+
 #include "session/events.h"
 
 namespace session {
 
+static bool has_id(const SSL_SESSION* session, const unsigned char* id, int length) noexcept {
+  unsigned int size = 0;
+  const unsigned char* const own = SSL_SESSION_get_id(session, &size);
+  return std::equal(own, own + size, id, id + length);
+}
+
 int new_trampoline(SSL* ssl, SSL_SESSION* session) noexcept {
   const auto& connection = Connection::of(ssl);
+  // The handshake is complete.
+  connection->used.reset();
   const auto driver = connection->driver();
   if (!connection->context->has(Slot::kNew)) {
     if (driver && driver->stores()) driver->keep(session);
@@ -37,6 +47,9 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   const bool has_callback = connection->context->has(Slot::kGet);
   if (connection->closing || (!has_callback && !(driver && driver->stores()))) return nullptr;
 
+  // After a HelloRetryRequest the client proposes its session again, which nobody has any more.
+  if (connection->used && has_id(connection->used.get(), id, length)) return connection->used.release();
+
   const auto lookup = std::make_shared<Lookup>();
   lookup->id.assign(id, id + length);
   lookup->synchronous = ASYNC_get_current_job() == nullptr && !connection->driven_elsewhere();
@@ -64,6 +77,8 @@ SSL_SESSION* get_trampoline(SSL* ssl, const unsigned char* id, int length, int* 
   // The lookup itself may live on in a promise.
   ossl::SslSessionPointer answer = std::move(lookup->answer);
   if (answer && SSL_SESSION_get_protocol_version(answer.get()) != SSL_version(ssl)) return nullptr;
+  const bool once = answer && SSL_version(ssl) == TLS1_3_VERSION && (!has_callback || ossl::is_taken(answer.get()));
+  if (once && SSL_SESSION_up_ref(answer.get()) == 1) connection->used.reset(answer.get());
   return answer.release();
 }
 

@@ -9,16 +9,18 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { connect } from 'openssl-session'
 import { Agent, fetch } from 'undici'
 import { WebSocket } from 'ws'
 import { Program, versionFlag } from '../support/programs.js'
 import { RedisServer } from '../support/redis.js'
-import { closeAll, inEachVersion, until } from '../support/tls.js'
+import { closeAll, inEachVersion, readAll, until } from '../support/tls.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 const pages = {
+  'early-data.md': ['examples/early.ts'],
   'http.md': ['examples/http.ts', 'examples/http2.ts', 'examples/websocket.ts'],
   'processes.md': ['examples/cluster.ts'],
   'security.md': [],
@@ -190,6 +192,27 @@ describe('The example of', () => {
       const example = await start('websocket')
       const answer = await curl(example, '--write-out', '%{http_code}', `https://localhost:${example.port}/`)
       assert.equal(answer, 'WebSockets only\n426')
+    })
+  })
+
+  describe('early', () => {
+    it('answers early what is harmless, and the rest after the handshake', async () => {
+      const { port } = await start('early')
+      const trust = { port, host: '127.0.0.1', servername: 'localhost', ca: ca() }
+      const ask = (method: string) => `${method} / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`
+      for (const [method, answer] of [
+        ['GET', 'GET, early'],
+        ['POST', 'Too Early'],
+      ] as const) {
+        const first = connect(trust)
+        const [session] = (await once(first, 'session')) as [Buffer]
+        first.destroy()
+        const early = (await readAll(connect({ ...trust, session, earlyData: Buffer.from(ask(method)) }))).toString()
+        assert.ok(early.includes(`\n${answer}\n`), early)
+        assert.equal(/^HTTP\/1\.1 425/.test(early), method === 'POST')
+      }
+      const late = (await readAll(connect({ ...trust, earlyData: Buffer.from(ask('POST')) }))).toString()
+      assert.ok(late.includes('\nPOST, after the handshake\n'), late)
     })
   })
 

@@ -10,10 +10,13 @@ import {
   afterTest,
   atHome,
   closeAll,
+  closed,
   describeInEachHome,
+  dial,
   dialled,
   dialledNode,
   exchange,
+  failure,
   hangUp,
   identity,
   inEachVersion,
@@ -22,6 +25,7 @@ import {
   readAll,
   serve,
   serveNode,
+  until,
 } from '../support/tls.js'
 
 describeInEachHome('a TLS connection', () => {
@@ -39,6 +43,27 @@ describeInEachHome('a TLS connection', () => {
       assert.equal(client.secureConnecting, false)
       assert.equal(client.connecting, false)
       await hangUp(client)
+    })
+
+    it('carries nothing that was written before to a server that is not the right one', async () => {
+      let heard = ''
+      const { port } = await serveNode(only(version), (socket) => {
+        socket.on('error', () => {})
+        socket.on('data', (chunk) => {
+          heard += chunk
+        })
+      })
+      for (const options of [{ ca: certs().client.chain }, { servername: 'elsewhere' }]) {
+        const client = dial(port, { ...only(version), ...options })
+        client.write('secret')
+        client.end()
+        await failure(client)
+        assert.equal(await closed(client), true)
+      }
+      const right = await dialled(port, only(version))
+      right.write('not secret')
+      await until(() => heard.length > 0)
+      assert.equal(heard, 'not secret')
     })
 
     it('carries data from a client of node:tls', async () => {

@@ -6,7 +6,7 @@ import net from 'node:net'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { connect, createSecureContext, leaks, type SecureContext, type TLSSocket } from 'openssl-session'
-import { MemorySessionStore } from 'openssl-session/stores'
+import { MemorySessionStore, type SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import {
   aWhile,
@@ -145,6 +145,74 @@ describeInEachHome('a connection that is closed', () => {
         client.destroy()
         await once(client, 'close')
       }
+    })
+  })
+
+  describe('with early data', () => {
+    const earlyData = Buffer.alloc(500)
+
+    /** Connections with early data, one after the other, each ended by `end` on the client's side or by `listener` on the server's. */
+    async function leave(
+      end: (client: TLSSocket) => Promise<unknown>,
+      listener: (socket: TLSSocket) => unknown,
+      store: Partial<SessionStore> = {},
+    ): Promise<void> {
+      const sessionStore = Object.assign(new MemorySessionStore(), store)
+      const { port: opener } = await serve({ sessionStore, maxEarlyData: 1024 })
+      const { port } = await serve({ sessionStore, maxEarlyData: 1024 }, (socket) => {
+        socket.on('error', () => {})
+        listener(socket)
+      })
+      const secureContext = createSecureContext({ ca: certs().root.cert })
+      await leavesNothing(async () => {
+        for (let i = 0; i < 20; i++) {
+          const first = await dialled(opener, { secureContext })
+          const session = await sessionOf(first)
+          await hangUp(first)
+          await end(dial(port, { secureContext, session, earlyData }).resume())
+        }
+      })
+    }
+
+    it('that was accepted or rejected leaves nothing', async () => {
+      const ends = async (client: TLSSocket): Promise<void> => {
+        await once(client, 'secureConnect')
+        await hangUp(client)
+      }
+      const echoes = (socket: TLSSocket): unknown => socket.pipe(socket)
+      await leave(ends, echoes)
+      await leave(ends, echoes, { take: () => undefined })
+    })
+
+    it('that the server ends as soon as it has it leaves nothing', async () => {
+      await leave(closed, (socket) => socket.destroy())
+      await leave(closed, (socket) => {
+        socket.write(Buffer.alloc(100_000))
+        socket.destroy()
+      })
+    })
+
+    it('that the client ends at any time leaves nothing', async () => {
+      let turn = 0
+      const ends = async (client: TLSSocket): Promise<void> => {
+        for (let wait = turn++ % 10; wait > 0; wait--) await new Promise((resolve) => setImmediate(resolve))
+        await closed(client.destroy())
+      }
+      await leave(ends, (socket) => socket.pipe(socket))
+    })
+
+    it('while the store is being asked leaves nothing', async () => {
+      let asked = 0
+      const take = (): Promise<undefined> => {
+        asked++
+        return new Promise(() => {})
+      }
+      const ends = async (client: TLSSocket): Promise<void> => {
+        await until(() => asked > 0)
+        asked = 0
+        await closed(client.destroy())
+      }
+      await leave(ends, () => {}, { take })
     })
   })
 })
