@@ -113,7 +113,8 @@ function nodeFolder(major, checkout, arch = 'x64') {
   if (!existsSync(join(folder, bin))) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    const args = ['install', '--silent', '--no-package-lock', `--cpu=${arch}`, `node-linux-${arch}@${major}`]
+    // By force: it is for another machine than this.
+    const args = ['install', '--silent', '--no-package-lock', '--force', `node-linux-${arch}@${major}`]
     run('npm', args, { cwd: folder })
   }
   return join(checkout, place, bin)
