@@ -78,8 +78,8 @@ function fromArchive(fetching) {
   try {
     fetching()
   } catch (cause) {
-    const why = `Debian's packages could not be had from ${mirror}: no network, or the mirror is down or out of step.`
-    throw new Error(`${cause.message}\n${why} Nothing was tested.`, { cause })
+    const why = 'There is no network, or the mirror is down or out of step; what it said is above.'
+    throw new Error(`Debian's packages could not be had from ${mirror}, so nothing was tested. ${why}`, { cause })
   }
 }
 
@@ -90,15 +90,31 @@ function aptGet(name, ...args) {
   fromArchive(() => run(...entering(name, apt)))
 }
 
+/**
+ * Puts the files of packages into a root that apt would not install: the archive has no security updates of Debian 11 for arm64,
+ * and its release is older than the OpenSSL of x64, which apt wants of the same version.
+ */
+function unpack(name, packages) {
+  const download = ['cd "$(mktemp -d)"', `apt-get download ${packages.join(' ')}`]
+  const script = [...download, 'for file in *.deb; do dpkg -x "$file" /; done'].join(' && ')
+  fromArchive(() => run(...entering(name, ['sh', '-c', script])))
+}
+
 /** Adds to a root what programs of arm64 are linked with, and what builds and runs them. */
 export function addArm64(name) {
   const stamp = join(makeRoot(name), '.has-arm64')
   if (existsSync(stamp)) return
-  const { from } = roots[name]
+  const { suite, from = suite } = roots[name]
   run(...entering(name, ['dpkg', '--add-architecture', 'arm64']))
   aptGet(name, 'update')
-  aptGet(name, 'install', 'libatomic1:arm64', 'libstdc++6:arm64')
-  aptGet(name, 'install', ...(from ? ['-t', from] : []), 'libssl-dev:arm64')
+  // Both processors' must be of one version: that of the suite, which is there.
+  aptGet(name, 'install', '-t', suite, 'libatomic1:arm64', 'libstdc++6:arm64')
+  if (name === '1.1.1')
+    unpack(
+      name,
+      ['libssl1.1:arm64', 'libssl-dev:arm64'].map((name) => `${name}/${suite}`),
+    )
+  else aptGet(name, 'install', '-t', from, 'libssl-dev:arm64')
   if (crossBuilders.includes(name)) aptGet(name, 'install', `g++-${multiarch.arm64}`)
   if (name === emulatorRoot) aptGet(name, 'install', 'qemu-user-static')
   rmSync(join(rootFolder(name), 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
