@@ -2,22 +2,28 @@
 // use the library of the machine, and one with OpenSSL inside. Each is built in a system of its own (scripts/roots.mjs) and
 // so comes out the same, byte for byte, whatever machine this runs on.
 //
-//   node scripts/prebuild.mjs [--check] [NAME ...]      --check: builds each once more and compares
+//   node scripts/prebuild.mjs [--check] [--arch=x64,arm64] [NAME ...]      --check: builds each once more and compares
 //
+// Those for arm64 are built on x64 too, by Debian's compiler for it.
 // The folders are prebuildify's (prebuilds/<platform>-<arch>/); prebuildify itself knows one addon for each platform, and
 // would build in place of the checkout's own.
 
 import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
 import { checkPrebuild } from './check-prebuilds.mjs'
-import { entering, inside, makeRoot, opensslPrefix } from './roots.mjs'
+import { addArm64, entering, inside, makeRoot, opensslPrefix } from './roots.mjs'
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
-const target = join('prebuilds', 'linux-x64')
+const crossBuild = {
+  CMAKE_SYSTEM_NAME: 'Linux',
+  CMAKE_SYSTEM_PROCESSOR: 'aarch64',
+  CMAKE_CXX_COMPILER: 'aarch64-linux-gnu-g++',
+}
 
 /**
  * The OpenSSL that gives headers and libraries, always the oldest that the addon is to run with; and the system to build
@@ -30,15 +36,17 @@ const prebuilds = {
   static: { openssl: '3.0', system: '3.0', isStatic: true },
 }
 
-function build(name, folder) {
+function build(name, arch, folder) {
   const { openssl, system, isStatic } = prebuilds[name]
-  makeRoot(system)
-  opensslPrefix(openssl)
+  if (arch === 'arm64') addArm64(system)
+  else makeRoot(system)
+  const prefix = opensslPrefix(openssl, arch)
   rmSync(folder, { recursive: true, force: true })
   const definitions = {
-    OPENSSL_ROOT: `${inside}/build/openssl/${openssl}`,
+    OPENSSL_ROOT: join(inside, relative('.', prefix)),
     OPENSSL_STATIC: isStatic ? 'ON' : 'OFF',
     PORTABLE: 'ON',
+    ...(arch === 'arm64' ? crossBuild : {}),
   }
   const cmakeJs = ['node', 'node_modules/cmake-js/bin/cmake-js', 'compile', '--directory', 'native', '--out', folder]
   const defining = Object.entries(definitions).map(([key, value]) => `--CD${key}=${value}`)
@@ -46,28 +54,34 @@ function build(name, folder) {
     node: 20,
   })
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`${name} could not be built:\n${stdout}${stderr}`)
+  if (status !== 0) throw new Error(`${name} for ${arch} could not be built:\n${stdout}${stderr}`)
   return join(folder, 'Release', 'openssl_session.node')
 }
 
-try {
-  const args = process.argv.slice(2)
-  const twice = args.includes('--check')
-  const names = args.filter((arg) => arg !== '--check')
+/** Builds one into prebuilds/, and with `twice` once more to compare. */
+function make(name, arch, twice) {
+  const target = join('prebuilds', `linux-${arch}`)
   mkdirSync(target, { recursive: true })
-  for (const name of names.length > 0 ? names : Object.keys(prebuilds)) {
-    const file = join(target, `${name}.node`)
-    const built = build(name, join('build', 'prebuild', name))
-    // A new file in one step: programs may be using the old one, or begin meanwhile.
-    copyFileSync(built, `${file}.new`)
-    renameSync(`${file}.new`, file)
-    console.log(checkPrebuild(file))
-    if (!twice) continue
-    // In another folder, whose name must not show either.
-    const again = build(name, join('build', 'prebuild', `${name}-again`))
-    if (!readFileSync(again).equals(readFileSync(file))) throw new Error(`${again} differs from ${file}`)
-    console.log('  built twice: the same bytes')
-  }
+  const file = join(target, `${name}.node`)
+  const built = build(name, arch, join('build', 'prebuild', arch, name))
+  // A new file in one step: programs may be using the old one, or begin meanwhile.
+  copyFileSync(built, `${file}.new`)
+  renameSync(`${file}.new`, file)
+  console.log(checkPrebuild(file))
+  if (!twice) return
+  // In another folder, whose name must not show either.
+  const again = build(name, arch, join('build', 'prebuild', arch, `${name}-again`))
+  if (!readFileSync(again).equals(readFileSync(file))) throw new Error(`${again} differs from ${file}`)
+  console.log('  built twice: the same bytes')
+}
+
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { check: { type: 'boolean', default: false }, arch: { type: 'string', default: 'x64,arm64' } },
+  })
+  const names = positionals.length > 0 ? positionals : Object.keys(prebuilds)
+  for (const arch of values.arch.split(',')) for (const name of names) make(name, arch, values.check)
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

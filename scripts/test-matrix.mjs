@@ -1,42 +1,76 @@
-// Runs the test suite on each OpenSSL (scripts/roots.mjs) with each Node.js that it is given, on the prebuilt addons
-// (`npm run prebuilds`), and prints a table at the end. A run of everything keeps the table in docs/matrix.md.
+// Runs the test suite on each OpenSSL (scripts/roots.mjs) with each Node.js, on the prebuilt addons (`npm run prebuilds`), and
+// writes docs/matrix.md. Each cell's result is kept in build/matrix: a later run goes on where this one ended, unless
+// what is tested has changed since.
 //
-//   node scripts/test-matrix.mjs [--node=20,22] [ROOT ...] [build/test/some.test.js ...]
+//   node scripts/test-matrix.mjs [--minutes=60]       all cells that have no result yet, the most important first, while there is time
+//   node scripts/test-matrix.mjs 3.5 4.0 [--node=20,22]          these cells
+//   node scripts/test-matrix.mjs 3.5 build/test/some.test.js     some tests, of which nothing is kept
+//   node scripts/test-matrix.mjs --quick              one other OpenSSL, and the tests that tell most of it
 
 import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { equip } from './debian-11.mjs'
+import { page } from './matrix-table.mjs'
 import { entering, makeRoot, roots } from './roots.mjs'
 
-const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
-process.chdir(packageFolder)
+process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 const folder = join('build', 'matrix')
-const table = join('docs', 'matrix.md')
+const testFolder = join('build', 'test')
 
-/** What cannot run on a system, and why. */
-const without = {
-  '1.1.1': {
-    files: /^(stores\/lmdb|docs\/(demos|examples|readme)|tls\/processes)/,
-    why: 'without the tests that need LmdbSessionStore: the package lmdb has no prebuilt part for Debian 11',
-  },
-}
+/** Rows and columns, the most important first. */
+const rootNames = ['3.0', '3.5', '1.1.1', '4.0', '3.6']
+const nodeMajors = ['20', '24', '26', '22']
+
+const quick = { root: '3.5', node: '24', files: /^(isolation|libssl\/|session\/|package\/|tls\/(context|session))/ }
+
+/** Milliseconds after which a suite has not ended and is ended. */
+const limit = 45 * 60_000
 
 const prebuilt = (root) => `libssl.so.${root === '1.1.1' ? '1.1' : root.split('.')[0]}`
+const addon = (root) => join('prebuilds', 'linux-x64', `${prebuilt(root)}.node`)
 
-function testFiles(root) {
-  const tests = join('build', 'test')
-  return readdirSync(tests, { recursive: true })
-    .filter((name) => name.endsWith('.test.js') && !without[root]?.files.test(name))
+const filesUnder = (folder) =>
+  readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith('.js'))
     .sort()
-    .map((name) => join(tests, name))
+    .map((name) => join(folder, name))
+
+const testFiles = (pattern) =>
+  filesUnder(testFolder).filter((file) => /\.test\.js$/.test(file) && pattern.test(file.slice(testFolder.length + 1)))
+
+/** What a result is worth: it holds for the very files that were tested. */
+function stateOf(root) {
+  const hash = createHash('sha256')
+  for (const file of [...filesUnder('dist'), ...filesUnder(testFolder), addon(root)]) hash.update(readFileSync(file))
+  return hash.digest('hex')
 }
 
-/** Runs test files in a root. Returns the totals; the whole output is in a file of `folder`. */
+const resultFile = (root, node) => join(folder, `${root}-node${node}.json`)
+
+/** The result of a cell, if there is one that holds. */
+function resultOf(root, node) {
+  const file = resultFile(root, node)
+  if (!existsSync(file) || !existsSync(addon(root))) return undefined
+  const result = JSON.parse(readFileSync(file, 'utf8'))
+  return result.state === stateOf(root) ? result : undefined
+}
+
+function enter(root, command, options, timeout = 0) {
+  const entered = entering(root, command, { at: process.cwd(), ...options })
+  return spawnSync(...entered, { encoding: 'utf8', maxBuffer: 2 ** 28, timeout, killSignal: 'SIGINT' })
+}
+
+/** Runs test files in a root. The whole output is in a file of `folder`. */
 function run(root, node, files) {
   makeRoot(root)
-  const name = `${root}-node${node}`
-  const totalsFile = join(folder, `${name}.json`)
+  if (!existsSync(addon(root))) throw new Error(`${addon(root)} is missing: \`npm run prebuilds\` makes it.`)
+  const state = stateOf(root)
+  const log = join(folder, `${root}-node${node}.log`)
+  const totalsFile = join(folder, 'totals.json')
   rmSync(totalsFile, { force: true })
   const reporter = [
     '--reporter',
@@ -44,64 +78,74 @@ function run(root, node, files) {
     '--reporter-option',
     `output=${totalsFile}`,
   ]
-  const mocha = [
-    'node',
-    'node_modules/mocha/bin/mocha.js',
-    ...reporter,
-    ...(files.length > 0 ? files : testFiles(root)),
-  ]
-  const env = { OPENSSL_SESSION_BUILD: resolve('prebuilds', 'linux-x64', `${prebuilt(root)}.node`) }
+  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--exit', ...reporter, ...files]
+  const env = { OPENSSL_SESSION_BUILD: resolve(addon(root)) }
   const begin = performance.now()
-  const { stdout, stderr } = spawnSync(...entering(root, mocha, { node, env, at: packageFolder }), {
-    encoding: 'utf8',
-    maxBuffer: 2 ** 28,
-  })
-  writeFileSync(join(folder, `${name}.log`), stdout + stderr)
+  const { stdout, stderr } = enter(root, mocha, { node, env, ...(root === '1.1.1' ? equip() : {}) }, limit)
+  writeFileSync(log, stdout + stderr)
   const seconds = Math.round((performance.now() - begin) / 1000)
   const totals = existsSync(totalsFile) ? JSON.parse(readFileSync(totalsFile, 'utf8')) : null
-  const [version] =
-    spawnSync(...entering(root, ['openssl', 'version']), { encoding: 'utf8' }).stdout.match(/\d\S+/) ?? []
-  const [program] = spawnSync(...entering(root, ['node', '--version'], { node }), { encoding: 'utf8' }).stdout.split(
-    '\n',
-  )
-  return { root, version, program, totals, seconds, log: join(folder, `${name}.log`) }
+  const [version] = enter(root, ['openssl', 'version']).stdout.match(/\d\S+/) ?? []
+  const program = enter(root, ['node', '--version'], { node }).stdout.trim()
+  const date = new Date().toISOString().slice(0, 10)
+  const result = { root, node, version, program, date, seconds, totals, state }
+  const told = totals ? `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped` : 'did not end'
+  console.log(`OpenSSL ${version}, Node.js ${program}: ${told}, ${seconds} s, ${log}`)
+  for (const title of totals?.failures ?? []) console.log(`  failed: ${title}`)
+  return result
 }
 
-const row = ({ root, version, program, totals, seconds }) => {
-  const result = totals ? `${totals.passed} | ${totals.failed} | ${totals.skipped}` : 'did not end | | '
-  return `| ${version} | Debian ${roots[root].suite} | ${program} | ${prebuilt(root)} | ${result} | ${Math.ceil(seconds / 60)} min |`
+const hasPassed = ({ totals }) => totals !== null && totals.failed === 0
+
+/** Cells in the order of what they tell: first those of the first row and of the first column. */
+function cellsOf(names, nodes) {
+  const cells = names.flatMap((root, row) => nodes.map((node, column) => ({ root, node, row, column })))
+  const rank = ({ row, column }) => Math.min(row, column) * 100 + row + column
+  return cells.sort((one, other) => rank(one) - rank(other))
 }
 
-const args = process.argv.slice(2)
-const nodes = args
-  .find((arg) => arg.startsWith('--node='))
-  ?.slice('--node='.length)
-  .split(',') ?? ['20']
-const names = args.filter((arg) => roots[arg])
-const files = args.filter((arg) => arg.endsWith('.js'))
-mkdirSync(folder, { recursive: true })
-const results = []
-for (const root of names.length > 0 ? names : Object.keys(roots)) {
-  for (const node of nodes) {
-    const result = run(root, node, files)
-    results.push(result)
-    console.log(`${row(result)} ${result.log}`)
+function writePage(why) {
+  const systems = Object.entries(roots).map(([name, { suite }]) => ({ name, suite, addon: prebuilt(name) }))
+  const nodes = nodeMajors.toSorted()
+  writeFileSync(join('docs', 'matrix.md'), page({ systems, nodes, resultOf, why }).join('\n'))
+}
+
+try {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { node: { type: 'string' }, minutes: { type: 'string' }, quick: { type: 'boolean', default: false } },
+  })
+  const names = positionals.filter((name) => roots[name])
+  const files = positionals.filter((name) => name.endsWith('.js'))
+  const nodes = values.node?.split(',')
+  mkdirSync(folder, { recursive: true })
+  if (values.quick || files.length > 0) {
+    const chosen = values.quick ? testFiles(quick.files) : files
+    const cells = values.quick ? [quick] : cellsOf(names.length > 0 ? names : rootNames, nodes ?? ['20'])
+    const results = cells.map(({ root, node }) => run(root, node, chosen))
+    if (!results.every(hasPassed)) process.exitCode = 1
+  } else {
+    const budget = values.minutes ? Number(values.minutes) * 60 : Infinity
+    const isAsked = names.length > 0 || nodes !== undefined
+    const cells = cellsOf(names.length > 0 ? names : rootNames, nodes ?? nodeMajors)
+    const begin = performance.now()
+    let longest = 0
+    let why = isAsked ? 'they were not asked for' : 'they are yet to come'
+    for (const { root, node } of cells) {
+      if (!isAsked && resultOf(root, node)) continue
+      if ((performance.now() - begin) / 1000 + longest > budget) {
+        why = `the ${values.minutes} minutes were up`
+        break
+      }
+      const result = run(root, node, testFiles(/./))
+      writeFileSync(resultFile(root, node), JSON.stringify(result))
+      longest = Math.max(longest, result.seconds)
+      writePage(why)
+    }
+    writePage(why)
+    if (!cells.every(({ root, node }) => hasPassed(resultOf(root, node) ?? { totals: null }))) process.exitCode = 1
   }
+} catch (error) {
+  console.error(error.message)
+  process.exitCode = 1
 }
-if (names.length === 0 && files.length === 0) {
-  const text = [
-    '# Matrix',
-    '',
-    'The test suite on each OpenSSL, written by `npm run test:matrix`. What versions do differently is in',
-    '[conformance.md](conformance.md).',
-    '',
-    '| OpenSSL | on | Node.js | addon | passed | failed | skipped | took |',
-    '|---|---|---|---|---|---|---|---|',
-    ...results.map(row),
-    '',
-    ...Object.entries(without).map(([root, { why }]) => `OpenSSL ${root} runs ${why}.`),
-    '',
-  ]
-  writeFileSync(table, text.join('\n'))
-}
-process.exitCode = results.every(({ totals }) => totals && totals.failed === 0) ? 0 : 1

@@ -33,7 +33,9 @@ function lmdb(): Lmdb {
     loaded ??= createRequire(import.meta.url)('lmdb') as Lmdb
     return loaded
   } catch (error) {
-    const hint = 'Reinstall it on this machine with `npm install lmdb`; optional dependencies must not be left out.'
+    const hint =
+      'Install it on this machine with `npm install lmdb`; optional dependencies must not be left out. Where its prebuilt ' +
+      'part does not load (Debian 11), that takes a C++ compiler, make and python3.'
     throw storeError('ERR_STORE_UNAVAILABLE', `LmdbSessionStore cannot load the package lmdb. ${hint}`, error)
   }
 }

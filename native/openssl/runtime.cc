@@ -77,17 +77,18 @@ void check_version() {
 void initialise() {
   // Without atexit, because at exit threads of the engine or fibres may still be inside OpenSSL.
   if (OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1 &&
-      OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, nullptr) == 1)
+      OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT | OPENSSL_INIT_LOAD_SSL_STRINGS, nullptr) == 1)
     return;
   refuse("ERR_OPENSSL_INIT", "OpenSSL could not be initialised: " + object_of(&SSL_CTX_new).path + '.',
          "Check its configuration file (the environment variable OPENSSL_CONF, or openssl.cnf).");
 }
 
 // A libssl that something else loaded before, without isolation, may itself be bound to Node's libcrypto. Then its
-// errors arrive on Node's queue and never on ours.
+// errors arrive on Node's queue and never on ours; or, with a libssl 1.1, whose function for that Node's libcrypto does
+// not have any more, they arrive here, but what they mean was told to Node's.
 void check_pairing() {
   SSL_CTX_free(SSL_CTX_new(nullptr));
-  const bool paired = ERR_peek_last_error() != 0;
+  const bool paired = ERR_reason_error_string(ERR_peek_last_error()) != nullptr;
   ERR_clear_error();
   if (paired) return;
   refuse("ERR_OPENSSL_INTERPOSED",

@@ -45,6 +45,7 @@ import {
   transfer,
 } from '../support/peers.js'
 import { Story, tellCaching, tellLookups } from '../support/story.js'
+import { atLeast } from '../support/versions.js'
 
 const again = (ticket: SSL_SESSION): SSL_SESSION => keep(present(SSL_SESSION_dup(ticket)))
 
@@ -152,14 +153,14 @@ describe('The fine print of', () => {
     })
 
     describe('SSL_CTX_add_session', () => {
-      it('renews the time of the object that is there already with UPDATE_TIME, and so is no no-op then', function () {
-        if (SSL_SESS_CACHE_UPDATE_TIME === undefined) return this.skip()
+      it('renews the time of the object that is there already with UPDATE_TIME, and so is no no-op then', () => {
         const { serverCtx, session } = externalCache(version)
         SSL_CTX_set_session_cache_mode(serverCtx, SSL_SESS_CACHE_SERVER)
         SSL_CTX_add_session(serverCtx, session)
         SSL_SESSION_set_time(session, 1000)
         assert.equal(SSL_CTX_add_session(serverCtx, session), 0)
         assert.equal(SSL_SESSION_get_time(session), 1000)
+        if (SSL_SESS_CACHE_UPDATE_TIME === undefined) return assert.ok(!atLeast(3, 0))
         SSL_CTX_set_session_cache_mode(serverCtx, SSL_SESS_CACHE_SERVER | SSL_SESS_CACHE_UPDATE_TIME)
         assert.equal(SSL_CTX_add_session(serverCtx, session), 0)
         assert.ok(Math.abs(SSL_SESSION_get_time(session) - Date.now() / 1000) < 60)

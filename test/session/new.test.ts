@@ -46,6 +46,7 @@ import {
   transfer,
 } from '../support/peers.js'
 import { Story, tellCaching } from '../support/story.js'
+import { atLeast } from '../support/versions.js'
 
 /** How many sessions a full handshake makes, with the default number of tickets. */
 const sessionsPerHandshake = (version: number) => (version === TLS1_3_VERSION ? 2 : 1)
@@ -195,8 +196,8 @@ describe('The new callback', () => {
       story.expect('new usual session4', 'new usual session5')
     })
 
-    it('is called for a ticket that SSL_new_session_ticket asks for', function () {
-      if (SSL_new_session_ticket === undefined) return this.skip()
+    it('is called for a ticket that SSL_new_session_ticket asks for', () => {
+      if (SSL_new_session_ticket === undefined) return assert.ok(!atLeast(3, 0))
       const story = new Story()
       const [serverCtx, clientCtx] = [serverContext(TLS1_3_VERSION), clientContext()]
       const pair = connect(serverCtx, clientCtx)

@@ -5,7 +5,6 @@ import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
-import { atLeast } from '../support/versions.js'
 
 const mocha = createRequire(import.meta.url).resolve('mocha/bin/mocha.js')
 
@@ -45,8 +44,7 @@ describe('With OPENSSL_SESSION_ASYNC=0', () => {
       const failed = failures.map(({ fullTitle, err }) => `${fullTitle}: ${err.message}`)
       assert.deepEqual(failed, [])
       assert.ok(stats.passes > 0)
-      // The story of SSL_new_session_ticket.
-      assert.equal(stats.pending, files.includes('new.test') && !atLeast(3, 0) ? 1 : 0)
+      assert.equal(stats.pending, 0)
     })
   }
 })

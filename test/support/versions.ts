@@ -12,11 +12,11 @@ export const atLeast = (major: number, minor: number) => OpenSSL_version_num() >
 
 /**
  * Asserts what the remove callback was told of sessions that one call removes. `byExpiry` begins with the one that expires
- * first. That is the order in 3.x; since 4.0 it is the other way round, and in 1.1.1 it is that of a hash table.
+ * first. That is the order from 3.0 to 3.5; since 3.6 it is the other way round, and in 1.1.1 it is that of a hash table.
  */
 export function assertRemoved<T>(told: readonly T[], byExpiry: readonly T[]): void {
   if (!atLeast(3, 0)) assert.deepEqual(told.toSorted(), byExpiry.toSorted())
-  else assert.deepEqual(told, atLeast(4, 0) ? byExpiry.toReversed() : byExpiry)
+  else assert.deepEqual(told, atLeast(3, 6) ? byExpiry.toReversed() : byExpiry)
 }
 
 /** Whether a server asks of the session that the get callback answers whether it is resumable. */
