@@ -92,7 +92,11 @@ function receiverOf(connection: number, profile: number): ConnectionReceiver | u
 export function wake(threads: number): void {
   if (idle !== null) clearTimeout(idle)
   idle = null
-  if (!isSetUp) engine.setUp(dispatch)
+  if (!isSetUp) {
+    engine.setUp(dispatch)
+    // Nothing waits for the threads of a process that exits, and what counts as written is not to be lost.
+    process.on('exit', () => engine.settle())
+  }
   isSetUp = true
   engine.start(threads)
 }

@@ -81,6 +81,8 @@ interface EngineFunctions {
   setUp(handler: EngineHandler): void
   start(threads: number): void
   stop(): void
+  /** Returns when the threads have done what they were asked to do so far, or not within a second. */
+  settle(): void
   keepAlive(on: number): void
   loads(): number[]
   bindTcp(address: string, port: number, v6Only: number, reusePort: number): number

@@ -1,6 +1,9 @@
 #include "engine/engine.h"
 
 #include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "engine/scheduling.h"
@@ -9,6 +12,8 @@ namespace engine {
 
 // Nanoseconds: JavaScript is to go on soon after something has come for it, also while threads compute signatures.
 static constexpr uint64_t kSliceOfJavaScript = 500'000;
+// How long a process that exits waits for its threads, at most.
+static constexpr auto kSettling = std::chrono::seconds(1);
 
 Engine::Engine(session::AddonEnvironment& env, napi_value handler) : env_(env), async_(env.async()) {
   binding::check(napi_create_reference(env.env(), handler, 1, &handler_));
@@ -63,6 +68,25 @@ void Engine::stop() {
   for (const auto& [id, connection] : connections_) connection->forget();
   connections_.clear();
   listeners_.clear();
+}
+
+void Engine::settle() {
+  struct Barrier {
+    std::mutex mutex;
+    std::condition_variable reached;
+    size_t missing;
+  };
+  const auto barrier = std::make_shared<Barrier>();
+  barrier->missing = workers_.size();
+  post_outboxes();
+  for (const auto& worker : workers_) {
+    worker->post([barrier] {
+      const std::lock_guard lock(barrier->mutex);
+      if (--barrier->missing == 0) barrier->reached.notify_all();
+    });
+  }
+  std::unique_lock lock(barrier->mutex);
+  barrier->reached.wait_for(lock, kSettling, [&] { return barrier->missing == 0; });
 }
 
 Worker& Engine::least_loaded(size_t threads) const {

@@ -28,6 +28,8 @@ class Engine final : public session::Extension, public std::enable_shared_from_t
   void start(size_t threads);
   // Ends the threads; what still lives on them is closed.
   void stop();
+  // Returns when the threads have done what they were asked to do so far, or not in time.
+  void settle();
 
   // Takes over a descriptor that is bound and listens. The first profile has the number of the listener.
   uint64_t listen(Descriptor fd, SSL_CTX* ctx, const ConnectionSettings& settings);

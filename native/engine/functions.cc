@@ -33,6 +33,8 @@ void start(Environment& env, int threads) {
 
 void stop(Environment& env) { Engine::of(env).stop(); }
 
+void settle(Environment& env) { Engine::of(env).settle(); }
+
 void keep_alive(Environment& env, int on) { addon(env).mailbox()->keep_alive(on != 0); }
 
 int listen_on(int fd, int backlog) { return ::listen(fd, backlog) == 0 ? 0 : system_error(); }
@@ -240,6 +242,7 @@ constexpr binding::Function kFunctions[] = {
     define<&set_up>("setUp"),
     define<&start>("start"),
     define<&stop>("stop"),
+    define<&settle>("settle"),
     define<&keep_alive>("keepAlive"),
     define<&loads>("loads"),
     define<&bind_tcp>("bindTcp"),
