@@ -16,9 +16,6 @@ namespace {
 // Nanoseconds, more than the kernel gives by itself: whoever waits for an answer is to have it before these threads go
 // on computing.
 constexpr uint64_t kSlice = 6'000'000;
-// Nanoseconds away from the processor after which it is not left to others again for so many times as long.
-constexpr uint64_t kLongAway = 2'000'000;
-constexpr uint64_t kImpatience = 64;
 
 // Signals are for the thread that JavaScript runs on: those started meanwhile get none.
 class SignalsBlocked {
@@ -85,9 +82,7 @@ void Worker::start() {
   timer_->init(this, [&](uv_timer_t* handle) { return uv_timer_init(loop_, handle); });
   // Before the loop waits, JavaScript is woken once for all that its turn has brought.
   uv_prepare_start(prepare_->get(), [](uv_prepare_t* h) {
-    auto* const self = static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)));
-    self->mailbox_->flush();
-    self->let_others_go_first();
+    static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->mailbox_->flush();
   });
   uv_unref(reinterpret_cast<uv_handle_t*>(prepare_->get()));
 
@@ -120,16 +115,6 @@ void Worker::run() {
   session::Mailbox::batch_wakes();
   uv_run(loop_, UV_RUN_DEFAULT);
   mailbox_->flush();
-}
-
-// If others wait for this processor, they may have more to do here in a moment: going to sleep, and being woken for
-// each of it, costs more than what is done. But not if they are strangers, who stay.
-void Worker::let_others_go_first() {
-  const uint64_t begin = uv_hrtime();
-  if (begin < patient_from_) return;
-  std::this_thread::yield();
-  const uint64_t away = uv_hrtime() - begin;
-  if (away > kLongAway) patient_from_ = begin + away * kImpatience;
 }
 
 void Worker::post(Task task) {

@@ -129,7 +129,6 @@ class Worker {
   void run_tasks();
   void ring();
   void arm_timer();
-  void let_others_go_first();
   void shut_down();
 
   const std::shared_ptr<session::Mailbox> mailbox_;
@@ -148,7 +147,6 @@ class Worker {
   Alarms alarms_;
   Block scratch_;
   Wire::Bytes spare_output_;
-  uint64_t patient_from_ = 0;
   std::thread thread_;
 };
 
