@@ -35,6 +35,19 @@ function mirror(): http2.Http2Server {
   return server
 }
 
+/** Node.js 24 ends what is pushed before it can be read, on every Duplex that is not its own. */
+const losesPushes = Number.parseInt(process.versions.node, 10) >= 24
+
+/** The code of the error with which a session refuses a request: thrown by some versions of Node.js, an event of the stream in others. */
+async function refusal(session: http2.ClientHttp2Session): Promise<string | undefined> {
+  try {
+    const [error] = (await once(session.request(), 'error')) as [NodeJS.ErrnoException]
+    return error.code
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code
+  }
+}
+
 describe('HTTP/2 over a TLSSocket', () => {
   const sessions: http2.ClientHttp2Session[] = []
 
@@ -122,7 +135,7 @@ describe('HTTP/2 over a TLSSocket', () => {
           serverSession.close()
           const [code] = await goneAway
           assert.equal(code, http2.constants.NGHTTP2_NO_ERROR)
-          assert.throws(() => session.request(), { code: 'ERR_HTTP2_GOAWAY_SESSION' })
+          assert.equal(await refusal(session), 'ERR_HTTP2_GOAWAY_SESSION')
           const ended = Promise.all([once(session, 'close'), once(serverSession, 'close')])
           serverStream.respond({ ':status': 200 })
           serverStream.end('the last word')
@@ -142,9 +155,15 @@ describe('HTTP/2 over a TLSSocket', () => {
             stream.end('asked')
           })
           const session = open(dial, await inFront(web, negotiated))
-          const unasked = once(session, 'stream').then(([pushed]) => body(pushed))
+          // Read from the first moment on: it may have come whole already.
+          const unasked = new Promise((resolve) => {
+            session.once('stream', (pushed) => resolve(body(pushed).catch((error) => error.code)))
+          })
           assert.equal(await body(session.request()), 'asked')
-          assert.equal(await unasked, 'unasked')
+          assert.equal(
+            await unasked,
+            losesPushes && name === 'a socket of ours' ? 'ERR_STREAM_PREMATURE_CLOSE' : 'unasked',
+          )
           const echoed = await new Promise((resolve, reject) => {
             session.ping(Buffer.from('12345678'), (error, _duration, payload) =>
               error ? reject(error) : resolve(payload.toString()),
