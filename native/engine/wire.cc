@@ -89,9 +89,9 @@ void Wire::drop() {
 }
 
 int Wire::read(BIO* bio, char* data, int size) noexcept {
-  BIO_clear_retry_flags(bio);
   Wire& wire = of(bio);
   if (size <= 0 || std::this_thread::get_id() != wire.owner_) return -1;
+  BIO_clear_retry_flags(bio);
   if (wire.taken_ < wire.received_.size()) {
     const size_t part = std::min(static_cast<size_t>(size), wire.received_.size() - wire.taken_);
     std::copy_n(wire.received_.data() + wire.taken_, part, data);
@@ -114,9 +114,9 @@ int Wire::read(BIO* bio, char* data, int size) noexcept {
 }
 
 int Wire::write(BIO* bio, const char* data, int size) noexcept {
-  BIO_clear_retry_flags(bio);
   Wire& wire = of(bio);
   if (size <= 0 || std::this_thread::get_id() != wire.owner_) return -1;
+  BIO_clear_retry_flags(bio);
   try {
     wire.output_.insert(wire.output_.end(), data, data + size);
   } catch (const std::bad_alloc&) {

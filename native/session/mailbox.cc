@@ -75,8 +75,15 @@ void Mailbox::flush() noexcept {
     if (queue_.empty() || wake_sent_ || !open_) return;
     wake_sent_ = true;
   }
-  const std::lock_guard lock(wake_mutex_);
-  if (wake_ != nullptr) napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking);
+  bool sent = false;
+  {
+    const std::lock_guard lock(wake_mutex_);
+    sent = wake_ != nullptr && napi_call_threadsafe_function(wake_, nullptr, napi_tsfn_nonblocking) == napi_ok;
+  }
+  if (sent) return;
+  // Whoever comes next tries again.
+  const std::lock_guard lock(mutex_);
+  wake_sent_ = false;
 }
 
 void Mailbox::keep_alive(bool on) noexcept {
