@@ -96,6 +96,10 @@ int Wire::read(BIO* bio, char* data, int size) noexcept {
     const size_t part = std::min(static_cast<size_t>(size), wire.received_.size() - wire.taken_);
     std::copy_n(wire.received_.data() + wire.taken_, part, data);
     wire.taken_ += part;
+    if (wire.taken_ == wire.received_.size()) {
+      Bytes().swap(wire.received_);
+      wire.taken_ = 0;
+    }
     return static_cast<int>(part);
   }
   if (!wire.readable_) {
