@@ -36,7 +36,7 @@ export function page({ systems, nodes, resultOf, why }) {
     .flatMap(({ version, program, totals }) => [
       `OpenSSL ${version}, Node.js ${program}:`,
       '',
-      ...totals.failures.map((title) => `- ${title}`),
+      ...totals.failures.map(({ title }) => `- ${title}`),
       '',
     ])
   return [

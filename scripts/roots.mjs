@@ -40,9 +40,16 @@ const emulatorRoot = '3.0'
 
 const rootFolder = (name) => join(packageFolder, 'build', 'roots', name)
 
+/** Runs a command, and shows what it said if it fails. */
 function run(command, args, options = {}) {
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'], ...options })
-  if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error })
+  const { status, error, stdout, stderr } = spawnSync(command, args, {
+    encoding: 'utf8',
+    maxBuffer: 2 ** 26,
+    ...options,
+  })
+  if (status === 0) return
+  process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`)
+  throw new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error })
 }
 
 /** The folder of the system that has OpenSSL `name`. It is made if it is not there, which takes a minute. */
@@ -55,6 +62,7 @@ export function makeRoot(name) {
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return folder
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
+  console.error(`Debian ${recipe.suite} with OpenSSL ${name} is made in ${relative(process.cwd(), folder)}`)
   const openssl = ['openssl', 'libssl-dev']
   const include = recipe.from ? packages : [...packages, ...openssl]
   fromArchive(() =>

@@ -91,7 +91,7 @@ function run(root, node, files) {
   const result = { root, node, version, program, date, seconds, totals, state }
   const told = totals ? `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped` : 'did not end'
   console.log(`OpenSSL ${version}, Node.js ${program}: ${told}, ${seconds} s, ${log}`)
-  for (const title of totals?.failures ?? []) console.log(`  failed: ${title}`)
+  for (const { title } of totals?.failures ?? []) console.log(`  failed: ${title}`)
   return result
 }
 
