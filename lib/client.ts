@@ -5,7 +5,8 @@ import type { Duplex } from 'node:stream'
 import tls, { type PeerCertificate } from 'node:tls'
 import { connectionReset, invalidType } from './errors.js'
 import type { ConnectionOwner } from './session-callbacks.js'
-import { TLSSocket, type TLSSocketOptions } from './socket.js'
+import { TLSSocket } from './socket.js'
+import type { TLSSocketOptions } from './socket-types.js'
 
 /** Options of {@link connect}: those of a socket and its context, those of net.connect, and these. */
 export interface ConnectionOptions

@@ -1,6 +1,7 @@
 // Early data of TLS 1.3 (0-RTT): which sessions let a server accept it, and how much of it a client may send. The addon decides in the
 // handshake (native/session/early_data.cc).
 
+import { codedError, invalidType } from './errors.js'
 import * as libssl from './libssl.js'
 import { native } from './native.js'
 
@@ -30,12 +31,49 @@ export function earlyDataStatus(ssl: libssl.SSL): EarlyDataStatus {
   }
 }
 
+const nothing = new Uint8Array(0)
+
+/** What a client sends first: at once as far as its session allows, and after the handshake what did not arrive. */
+export class EarlyFlight {
+  readonly #data: Uint8Array
+  readonly #resend: boolean
+  readonly #verified: boolean
+  #sent = 0
+  /** The application protocol that the session was for. */
+  #protocol = ''
+
+  /** `resend` has it sent again when it was rejected; `verified` is for a server with a good certificate only. */
+  constructor(data: Uint8Array, resend: boolean, verified: boolean) {
+    if (!(data instanceof Uint8Array)) throw invalidType('options.earlyData', 'a Buffer or Uint8Array', data)
+    this.#data = data
+    this.#resend = resend
+    this.#verified = verified
+  }
+
+  /** What the first flight may carry. `alpn` is what the client offers, in ALPN's wire format. */
+  take(ssl: libssl.SSL, alpn: Uint8Array | null): Uint8Array {
+    const { limit, protocol } = earlyAllowance(ssl, alpn, this.#verified)
+    this.#protocol = protocol
+    this.#sent = Math.min(this.#data.length, limit)
+    return this.#data.subarray(0, this.#sent)
+  }
+
+  /** What is left to send as ordinary data, in the protocol agreed on. Throws where it was meant for another one. */
+  unsent(status: EarlyDataStatus, protocol: string): Uint8Array {
+    if (status !== 'rejected') return status === 'accepted' ? this.#data.subarray(this.#sent) : this.#data
+    if (!this.#resend) return nothing
+    if (protocol === this.#protocol) return this.#data
+    const message = 'The server has rejected early data and chosen another protocol'
+    throw codedError('ERR_TLS_EARLY_DATA_REJECTED', message)
+  }
+}
+
 /**
  * How many bytes a client may send early, and the application protocol that they are meant for, empty when there is none. The limit is 0 where the
  * session that it proposes does not allow early data, or does not fit what it asks for now, for which OpenSSL or the server would fail the connection.
- * `alpn` is what it offers, in ALPN's wire format; `verified` asks for a session whose server had a good certificate.
+ * `verified` asks for a session whose server had a good certificate.
  */
-export function earlyAllowance(
+function earlyAllowance(
   ssl: libssl.SSL,
   alpn: Uint8Array | null,
   verified: boolean,

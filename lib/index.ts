@@ -38,6 +38,7 @@ export type {
   RemoveSessionCallback,
 } from './session-callbacks.js'
 export type { SNICallback } from './sni.js'
-export { TLSSocket, type TLSSocketEvents, type TLSSocketOptions } from './socket.js'
+export { TLSSocket } from './socket.js'
+export type { TLSSocketEvents, TLSSocketOptions } from './socket-types.js'
 export type { StoreOperation, StoreStats } from './stores/guard.js'
 export type { TicketKeys, TicketKeysError } from './ticket-keys.js'

@@ -1,70 +1,24 @@
-// TLSSocket: the Duplex that applications read and write, over a Connection that does the work. What an application can
-// ask about a connection is here too; servers' and clients' decisions are in server.ts and client.ts.
+// TLSSocket: the Duplex that applications read and write, over a Connection that does the work. Servers' and clients'
+// decisions are in server.ts and client.ts.
 
-import type { X509Certificate } from 'node:crypto'
 import { Socket } from 'node:net'
 import { addAbortSignal, type Duplex } from 'node:stream'
-import type { CipherNameAndProtocol, DetailedPeerCertificate, PeerCertificate } from 'node:tls'
-import { type ALPNProtocols, alpnWire } from './alpn.js'
-import { hasPeerCertificate, ownX509, peerCertificate, peerX509 } from './certificates.js'
+import { alpnWire } from './alpn.js'
+import { hasPeerCertificate } from './certificates.js'
 import type { Connection, ConnectionEvents, Endpoint, Handshake } from './connection.js'
-import { SecureContext, type SecureContextOptions } from './context.js'
-import { type EarlyDataStatus, earlyAllowance, earlyDataStatus } from './early-data.js'
-import { EndpointStream } from './endpoint.js'
+import { SecureContext } from './context.js'
+import { type EarlyDataStatus, EarlyFlight, earlyDataStatus } from './early-data.js'
 import { codedError, connectionReset, invalidType, opensslError, outOfRange, verifyError } from './errors.js'
 import type { AnyListener } from './events.js'
 import { openConnection } from './home.js'
+import { InspectedStream } from './inspection.js'
 import * as libssl from './libssl.js'
 import { refuseAbsent } from './protocol.js'
 import type { Server } from './server.js'
 import { proposeSession, type Session } from './session.js'
 import { type ConnectionOwner, registerConnection } from './session-callbacks.js'
 import { chooseByName, type SNICallback } from './sni.js'
-
-/** How a socket handles one connection. Without `secureContext`, the options of {@link SecureContext} apply too. */
-export interface TLSSocketOptions extends SecureContextOptions {
-  /** Whether this side is the server. The default is false. */
-  isServer?: boolean | undefined
-  /** The server that the connection belongs to. */
-  server?: Server | undefined
-  /** Certificates and settings; by default a context is made for this connection alone. */
-  secureContext?: SecureContext | undefined
-  /** Whether a server asks the client for a certificate. Clients always get one. The default is false. @see SSL_CTX_set_verify(3) */
-  requestCert?: boolean | undefined
-  /** Whether a server fails handshakes of clients that show no certificate although it asked. The default is true. @see SSL_CTX_set_verify(3) */
-  rejectUnauthorized?: boolean | undefined
-  /** The application protocols to offer or to choose from, most preferred first. @see SSL_CTX_set_alpn_protos(3) */
-  ALPNProtocols?: ALPNProtocols | undefined
-  /** Chooses a server's context by name. @see SSL_CTX_set_cert_cb(3) */
-  SNICallback?: SNICallback | undefined
-  /** A session for a client to resume: a `Session`, or the DER bytes of a 'session' event. @see SSL_set_session(3) */
-  session?: Session | Uint8Array | undefined
-  /**
-   * What a client sends first. It goes out at once, before the handshake is complete, as far as `session` allows, and otherwise as ordinary data after it:
-   * every byte once, and before anything that is written. An attacker who records it can have it arrive once more elsewhere: send nothing
-   * that must not happen twice. The bytes must not change before 'secureConnect'.
-   * @see SSL_write_early_data(3), RFC 8446 section 8
-   */
-  earlyData?: Uint8Array | undefined
-  /**
-   * Whether early data that the server rejects is sent again as ordinary data. The default is true. With false that is for the
-   * application to decide, by `earlyData` on 'secureConnect'. @see RFC 8446 section 4.2.10
-   */
-  resendEarlyData?: boolean | undefined
-  /** Milliseconds after which an unfinished handshake fails with `ERR_TLS_HANDSHAKE_TIMEOUT`. The default, 0, is never. */
-  handshakeTimeout?: number | undefined
-  /** Whether writing can go on after the peer has ended. The default is that of the transport. */
-  allowHalfOpen?: boolean | undefined
-  /** Bytes that may wait to be read, or to be written, before back-pressure sets in. The default is Node's. */
-  highWaterMark?: number | undefined
-  /** Destroys the socket when aborted. */
-  signal?: AbortSignal | undefined
-  /**
-   * Threads of the engine that may work for this connection, if it runs over a TCP or Unix socket; by default as many as the machine can run at once.
-   * 0 keeps handshake and records on the JavaScript thread.
-   */
-  threads?: number | undefined
-}
+import type { TLSSocketEvents, TLSSocketOptions } from './socket-types.js'
 
 /** What a Server or a client adds to the options of its sockets. */
 export interface SocketRole {
@@ -82,42 +36,6 @@ export interface SocketRole {
 /** In place of the transport, where there is a connection to join. */
 export interface Joined {
   readonly allowHalfOpen: boolean
-}
-
-/** What a client sends first. */
-interface EarlyData {
-  readonly data: Uint8Array
-  /** Whether it is sent again when it was rejected. */
-  readonly resend: boolean
-  /** Whether it is for a server with a good certificate only. */
-  readonly verified: boolean
-  /** How much of it has gone out early, and the application protocol that it was meant for. */
-  sent: number
-  protocol: string
-}
-
-const nothing = new Uint8Array(0)
-
-/** Events of a {@link TLSSocket}. */
-export type TLSSocketEvents = {
-  /** The handshake is complete; certificates have not been judged yet. On a server that accepts early data it comes after 'secureConnection'. */
-  secure: []
-  /** A client's handshake is complete and its certificate accepted, or `rejectUnauthorized` is off. */
-  secureConnect: []
-  /** A client has got a session that can be resumed, in DER form: once in TLS 1.2, once for each ticket in TLS 1.3. */
-  session: [session: Buffer]
-  /** A line for the key log file; with it anybody can decrypt the connection. @see SSL_CTX_set_keylog_callback(3) */
-  keylog: [line: Buffer]
-  /** The transport is connected; TLS comes next. */
-  connect: []
-  ready: []
-  lookup: [error: Error, address: string, family: string | number, host: string]
-  timeout: []
-  close: [hadError: boolean]
-  data: [chunk: Buffer]
-  drain: []
-  end: []
-  error: [error: Error]
 }
 
 // Merged so that `on` and its like are typed per event.
@@ -143,17 +61,7 @@ export interface TLSSocket {
  * @see SSL_new(3)
  */
 // biome-ignore lint/suspicious/noUnsafeDeclarationMerging: EventEmitter implements what the interface adds
-export class TLSSocket extends EndpointStream {
-  /** Always true: tells a TLS socket from a plain one. */
-  readonly encrypted = true as const
-  /** Whether the peer's certificate was asked for and is valid. */
-  authorized = false
-  /** Why the peer is not authorized, such as `DEPTH_ZERO_SELF_SIGNED_CERT`; null otherwise. */
-  authorizationError: string | null = null
-  /** The application protocol agreed on; false when there is none, null before the end of the handshake. */
-  alpnProtocol: string | false | null = null
-  /** The name that the client asked for; false when it asked for none, null before the end of the handshake. */
-  servername: string | false | null = null
+export class TLSSocket extends InspectedStream {
   /** True until the connection is ready for its application. */
   secureConnecting = true
   /**
@@ -175,14 +83,12 @@ export class TLSSocket extends EndpointStream {
   readonly #sniCallback: SNICallback | undefined
   readonly #alpn: Uint8Array | null = null
   #written = 0
-  #established = false
-  #handshake: Handshake | undefined
   #newSessionsPending = 0
   #failure: Error | null = null
   /** A client's, until the server is known to be the right one. */
   #sessions: Buffer[] | null = null
   /** What a client sends first, until it is sent. */
-  #early: EarlyData | null = null
+  #early: EarlyFlight | null = null
   /** What became of it, once that is known; on servers only when it was accepted. */
   #earlyStatus: EarlyDataStatus | null = null
   /** What the application sends before the peer is known to be the right one, or before early data is out of the way. */
@@ -213,15 +119,7 @@ export class TLSSocket extends EndpointStream {
       refuseAbsent(options)
       const { earlyData, resendEarlyData, rejectUnauthorized } = options
       if (earlyData !== undefined && !this.#isServer) {
-        if (!(earlyData instanceof Uint8Array))
-          throw invalidType('options.earlyData', 'a Buffer or Uint8Array', earlyData)
-        this.#early = {
-          data: earlyData,
-          resend: resendEarlyData !== false,
-          verified: rejectUnauthorized === true,
-          sent: 0,
-          protocol: '',
-        }
+        this.#early = new EarlyFlight(earlyData, resendEarlyData !== false, rejectUnauthorized === true)
         this.#written = earlyData.length
       }
       this.#context = options.secureContext ?? new SecureContext(options)
@@ -286,7 +184,7 @@ export class TLSSocket extends EndpointStream {
   #startWith(transport: Duplex): void {
     const start = (): void => {
       if (this.destroyed) return
-      this.#connection.start(this.#takeEarlyData())
+      this.#connection.start(this.handle === null ? undefined : this.#early?.take(this.handle, this.#alpn))
       this.read(0)
     }
     if (transport instanceof Socket && transport.connecting) {
@@ -332,7 +230,7 @@ export class TLSSocket extends EndpointStream {
 
     lost(error: Error | null): void {
       const socket = this.#socket
-      socket.destroy(error ?? (socket.#established ? undefined : socket.#disconnected()))
+      socket.destroy(error ?? (socket._isEstablished ? undefined : socket.#disconnected()))
     }
 
     active(): void {
@@ -358,7 +256,7 @@ export class TLSSocket extends EndpointStream {
   }
 
   #onEnded(): void {
-    if (!this.#established) {
+    if (!this._isEstablished) {
       const lost = (): unknown => this.destroy(this.#disconnected())
       if (this.#isServer) {
         lost()
@@ -377,10 +275,10 @@ export class TLSSocket extends EndpointStream {
   }
 
   #onEstablished(complete: boolean, handshake: Handshake | undefined): void {
-    this.#established = true
+    this._isEstablished = true
     this.handshakeComplete = complete
     if (!complete) this.#earlyStatus = 'accepted'
-    this.#handshake = handshake
+    this._handshake = handshake
     if (this.#newSessionsPending === 0) this.#finishHandshake()
   }
 
@@ -391,7 +289,7 @@ export class TLSSocket extends EndpointStream {
 
   #finishHandshake(): void {
     if (this.destroyed) return
-    const { alpnProtocol, servername } = this.#handshake ?? this.#askHandshake()
+    const { alpnProtocol, servername } = this._handshake ?? this.#askHandshake()
     this.alpnProtocol = alpnProtocol || false
     this.servername = servername || false
     if (this.handshakeComplete) this.emit('secure')
@@ -412,35 +310,13 @@ export class TLSSocket extends EndpointStream {
     return this.#connection.endpoint
   }
 
-  /** The libssl handle, for C functions that only look; null once the socket is destroyed. */
-  get handle(): libssl.SSL | null {
+  override get handle(): libssl.SSL | null {
     return this.#connection.ssl
   }
 
   /** The context that the connection was made with. */
   get secureContext(): SecureContext {
     return this.#context
-  }
-
-  // What the application asks about the connection. All of it is null or empty once the socket is destroyed.
-
-  /** The session in DER form, for a client's next connection; undefined when there is none. In TLS 1.3 prefer the 'session' event. @see SSL_get_session(3) */
-  getSession(): Buffer | undefined {
-    const session = this.handle && libssl.SSL_get_session(this.handle)
-    return (session && libssl.i2d_SSL_SESSION(session)) ?? undefined
-  }
-
-  /** The ticket that a client has got, undefined when there is none. @see SSL_SESSION_get0_ticket(3) */
-  getTLSTicket(): Buffer | undefined {
-    const session = this.handle && libssl.SSL_get_session(this.handle)
-    if (!session || libssl.SSL_SESSION_has_ticket(session) !== 1) return undefined
-    return libssl.SSL_SESSION_get0_ticket(session)
-  }
-
-  /** Whether the handshake has resumed a session. @see SSL_session_reused(3) */
-  isSessionReused(): boolean {
-    if (this.#handshake !== undefined) return !this.destroyed && this.#handshake.resumed
-    return this.handle !== null && libssl.SSL_session_reused(this.handle) === 1
   }
 
   /**
@@ -450,74 +326,7 @@ export class TLSSocket extends EndpointStream {
    */
   get earlyData(): EarlyDataStatus {
     if (this.#earlyStatus !== null) return this.#earlyStatus
-    return this.handle === null || !this.#established ? 'none' : earlyDataStatus(this.handle)
-  }
-
-  /** The protocol in use, such as 'TLSv1.3'; null once the socket is destroyed. @see SSL_get_version(3) */
-  getProtocol(): string | null {
-    const known = this.#handshake && protocolNames.get(this.#handshake.version)
-    if (known !== undefined) return this.destroyed ? null : known
-    return this.handle && libssl.SSL_get_version(this.handle)
-  }
-
-  /** The cipher suite in use: OpenSSL's name, the RFC's name, and the version that introduced it. @see SSL_get_current_cipher(3) */
-  getCipher(): CipherNameAndProtocol | null {
-    const cipher = this.handle && libssl.SSL_get_current_cipher(this.handle)
-    if (!cipher) return null
-    return {
-      name: libssl.SSL_CIPHER_get_name(cipher),
-      standardName: libssl.SSL_CIPHER_standard_name(cipher) ?? libssl.SSL_CIPHER_get_name(cipher),
-      version: libssl.SSL_CIPHER_get_version(cipher),
-    }
-  }
-
-  /** The peer's certificate, an empty object when it has shown none; with `detailed`, linked to its issuers. @see SSL_get1_peer_certificate(3) */
-  getPeerCertificate(detailed: true): DetailedPeerCertificate
-  getPeerCertificate(detailed?: false): PeerCertificate
-  getPeerCertificate(detailed?: boolean): PeerCertificate | DetailedPeerCertificate
-  getPeerCertificate(detailed = false): PeerCertificate | DetailedPeerCertificate | null {
-    return this.handle && (peerCertificate(this.handle, detailed === true) ?? ({} as PeerCertificate))
-  }
-
-  /** The peer's certificate, undefined when it has shown none. @see SSL_get1_peer_certificate(3) */
-  getPeerX509Certificate(): X509Certificate | undefined {
-    return (this.handle && peerX509(this.handle)) ?? undefined
-  }
-
-  /** The certificate of this side, an empty object when it has none. @see SSL_get_certificate(3) */
-  getCertificate(): PeerCertificate | object | null {
-    return this.handle && (ownX509(this.handle)?.toLegacyObject() ?? {})
-  }
-
-  /** The certificate of this side, undefined when it has none. @see SSL_get_certificate(3) */
-  getX509Certificate(): X509Certificate | undefined {
-    return (this.handle && ownX509(this.handle)) ?? undefined
-  }
-
-  /** The last Finished message sent, undefined before there is one. @see SSL_get_finished(3) */
-  getFinished(): Buffer | undefined {
-    return this.handle === null ? undefined : nonEmpty(libssl.SSL_get_finished(this.handle))
-  }
-
-  /** The last Finished message received, undefined before there is one. @see SSL_get_finished(3) */
-  getPeerFinished(): Buffer | undefined {
-    return this.handle === null ? undefined : nonEmpty(libssl.SSL_get_peer_finished(this.handle))
-  }
-
-  /** Derives `length` bytes that both sides can compute and nobody else. Throws before the end of the handshake. @see SSL_export_keying_material(3) */
-  exportKeyingMaterial(length: number, label: string, context?: Uint8Array): Buffer {
-    if (typeof length !== 'number') throw invalidType('length', 'a number', length)
-    if (!Number.isInteger(length) || length < 1 || length > 0xffffffff)
-      throw outOfRange('length', 'an integer from 1 to 4294967295', length)
-    if (typeof label !== 'string') throw invalidType('label', 'a string', label)
-    if (context !== undefined && !(context instanceof Uint8Array)) throw invalidType('context', 'a Buffer', context)
-    if (!this.#established || this.handle === null) {
-      throw codedError('ERR_TLS_INVALID_STATE', 'TLS socket connection must be securely established')
-    }
-    libssl.ERR_clear_error()
-    const material = libssl.SSL_export_keying_material(this.handle, length, label, context ?? null)
-    if (material === null) throw opensslError('Cannot export keying material')
-    return material
+    return this.handle === null || !this._isEstablished ? 'none' : earlyDataStatus(this.handle)
   }
 
   /** Sets the name that a client asks for. Before the handshake only; addresses are not names. @see SSL_set_tlsext_host_name(3) */
@@ -588,21 +397,9 @@ export class TLSSocket extends EndpointStream {
     else this.#connection.end(done)
   }
 
-  /** What a client's first flight may carry. */
-  #takeEarlyData(): Uint8Array | undefined {
-    const early = this.#early
-    const ssl = this.handle
-    if (early === null || ssl === null) return undefined
-    const { limit, protocol } = earlyAllowance(ssl, this.#alpn, early.verified)
-    early.protocol = protocol
-    early.sent = Math.min(early.data.length, limit)
-    return early.data.subarray(0, early.sent)
-  }
-
   /** Sends what has been held back: first what a client's first flight did not carry, or carried in vain. */
   #send(): void {
-    const early = this.#early
-    const unsent = early === null ? nothing : this.#unsent(early)
+    const unsent = this.#unsentEarlyData()
     const go = (): void => {
       this.#early = null
       const next = this.#heldBack
@@ -610,19 +407,20 @@ export class TLSSocket extends EndpointStream {
       next?.go()
     }
     if (this.destroyed) return
-    if (unsent.length === 0) go()
+    if (unsent === undefined || unsent.length === 0) go()
     else this.#connection.write([unsent], (error) => (error ? undefined : go()))
   }
 
-  #unsent({ data, resend, sent, protocol }: EarlyData): Uint8Array {
-    const status = this.earlyData
-    this.#earlyStatus = status
-    if (status !== 'rejected') return status === 'accepted' ? data.subarray(sent) : data
-    if (!resend) return nothing
-    if (protocol === (this.alpnProtocol || '')) return data
-    const message = 'The server has rejected early data and chosen another protocol'
-    this.destroy(codedError('ERR_TLS_EARLY_DATA_REJECTED', message))
-    return nothing
+  /** What of a client's early data is still to go. */
+  #unsentEarlyData(): Uint8Array | undefined {
+    if (this.#early === null) return undefined
+    this.#earlyStatus = this.earlyData
+    try {
+      return this.#early.unsent(this.#earlyStatus, this.alpnProtocol || '')
+    } catch (error) {
+      this.destroy(error as Error)
+      return undefined
+    }
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
@@ -669,7 +467,7 @@ export class TLSSocket extends EndpointStream {
     return () => {
       this.#newSessionsPending -= 1
       release()
-      if (this.#newSessionsPending === 0 && this.#established && this.secureConnecting) this.#finishHandshake()
+      if (this.#newSessionsPending === 0 && this._isEstablished && this.secureConnecting) this.#finishHandshake()
     }
   }
 
@@ -724,11 +522,6 @@ export class TLSSocket extends EndpointStream {
 /** Milliseconds for which a client's new session is kept back; native/engine/telling.cc has the same. */
 const longestHold = 50
 
-const protocolNames = new Map([
-  [libssl.TLS1_3_VERSION, 'TLSv1.3'],
-  [libssl.TLS1_2_VERSION, 'TLSv1.2'],
-])
-
 /** Takes part in the events of a socket that stands alone. */
 const socketOwner: ConnectionOwner = {
   secured: (socket) => socket._release(() => {}),
@@ -742,8 +535,4 @@ const socketOwner: ConnectionOwner = {
 function isDuplex(value: unknown): value is Duplex {
   const stream = value as Partial<Duplex> | null | undefined
   return typeof stream?.write === 'function' && typeof stream.pause === 'function' && typeof stream.on === 'function'
-}
-
-function nonEmpty(bytes: Buffer): Buffer | undefined {
-  return bytes.length > 0 ? bytes : undefined
 }

@@ -31,10 +31,13 @@ process.on('exit', () => {
   for (const server of running) server.abandon()
 })
 
-/** A port that nobody listened on a moment ago; the Cluster's bus needs the one 10000 above too. */
+/**
+ * A port that nobody listened on a moment ago; the Cluster's bus needs the one 10000 above too. Both are below those that
+ * the system gives to outgoing connections (32768 and up), which might take them while a server is down.
+ */
 async function freePort(): Promise<number> {
   for (;;) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    const port = 10_000 + Math.floor(Math.random() * 12_000)
     if ((await isFree(port)) && (await isFree(port + 10_000))) return port
   }
 }
