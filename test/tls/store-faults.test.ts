@@ -8,7 +8,7 @@ import { MemorySessionStore, RedisSessionStore, SealedSessionStore, type Session
 import type { createClient } from 'redis'
 import { certs } from '../support/certs.js'
 import { type Fault, FaultyProxy } from '../support/proxy.js'
-import { RedisCluster, RedisServer } from '../support/redis.js'
+import { RedisCluster, RedisServer, redisPrograms } from '../support/redis.js'
 import { sanitized } from '../support/sanitizer.js'
 import {
   closeAll,
@@ -275,52 +275,54 @@ describeInEachHome('a server whose Redis fails', (home) => {
   }
 })
 
-describe('a server whose Redis Cluster loses a master', () => {
-  let cluster: RedisCluster
+for (const program of redisPrograms) {
+  describe(`a server whose Cluster of ${program} loses a master`, () => {
+    let cluster: RedisCluster
 
-  before(async function () {
-    this.timeout(60_000)
-    cluster = await RedisCluster.start({ replicas: 1 })
-  })
-
-  afterEach(async function () {
-    this.timeout(60_000)
-    await closeAll()
-    await cluster.revive()
-  })
-
-  after(() => cluster.stop())
-
-  inEachVersion((version) => {
-    it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
+    before(async function () {
       this.timeout(60_000)
-      const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
-      const { server, port, errors } = await guarded(version, store)
-      const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))
-      const masters = await cluster.masters()
-      assert.equal(masters.length, 3)
-      await masters[0]?.kill()
-      const began = Date.now()
-      let visits = 0
-      // A session that could not be resumed is tried again, also in TLS 1.3: it was not used.
-      let left = sessions
-      while (left.length > 0 && Date.now() - began < 30_000) {
-        visits += left.length
-        const ways = await Promise.all(left.map(async (session) => (await visit(port, session)).resumed))
-        left = left.filter((_, index) => !ways[index])
-      }
-      assert.equal(left.length, 0, `${left.length} not resumed: ${errors.map(({ message }) => message)}`)
-      assert.ok(visits > sessions.length, 'nobody came in between')
-      assert.ok(errors.length > 0)
-      // Perhaps nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
-      for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
-        await visit(port)
-        await sleep(50)
-      }
-      assert.deepEqual(suspended(server), [])
+      cluster = await RedisCluster.start({ program, replicas: 1 })
+    })
+
+    afterEach(async function () {
+      this.timeout(60_000)
+      await closeAll()
+      await cluster.revive()
+    })
+
+    after(() => cluster.stop())
+
+    inEachVersion((version) => {
+      it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
+        this.timeout(60_000)
+        const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
+        const { server, port, errors } = await guarded(version, store)
+        const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))
+        const masters = await cluster.masters()
+        assert.equal(masters.length, 3)
+        await masters[0]?.kill()
+        const began = Date.now()
+        let visits = 0
+        // A session that could not be resumed is tried again, also in TLS 1.3: it was not used.
+        let left = sessions
+        while (left.length > 0 && Date.now() - began < 30_000) {
+          visits += left.length
+          const ways = await Promise.all(left.map(async (session) => (await visit(port, session)).resumed))
+          left = left.filter((_, index) => !ways[index])
+        }
+        assert.equal(left.length, 0, `${left.length} not resumed: ${errors.map(({ message }) => message)}`)
+        assert.ok(visits > sessions.length, 'nobody came in between')
+        assert.ok(errors.length > 0)
+        // Perhaps nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
+        for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
+          await visit(port)
+          await sleep(50)
+        }
+        assert.deepEqual(suspended(server), [])
+      })
     })
   })
-})
+}
 
 /** A store with room for sessions without a client's certificate. */
 class SmallStore extends MemorySessionStore {
