@@ -75,7 +75,7 @@ function build(kind, opensslRoot) {
 function otherPrograms() {
   const folder = resolve('build', 'sanitize', 'bin')
   mkdirSync(folder, { recursive: true })
-  for (const name of ['curl', 'openssl', 'redis-server', 'redis-cli']) {
+  for (const name of ['curl', 'openssl', 'redis-server', 'redis-cli', 'valkey-server', 'valkey-cli']) {
     const script = `#!/usr/bin/env -S -u LD_PRELOAD sh\nPATH=\${PATH#*:} exec ${name} "$@"\n`
     writeFileSync(join(folder, name), script, { mode: 0o755 })
   }

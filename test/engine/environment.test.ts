@@ -133,9 +133,8 @@ describe('Two copies of the package in one process', function () {
   it('talk with each other, each on threads of its own', async () => {
     const copy = join(folder, 'openssl-session', 'dist', 'index.js')
     // Each copy its own addon.
-    const prebuilt = isPrebuilt ? { OPENSSL_SESSION_LIBSSL: basename(addonFile(), '.node') } : {}
-    const env = { OPENSSL_SESSION_BUILD: '', ...prebuilt }
-    const program = new Program('two_copies', { copy }, { env })
+    const library = isPrebuilt ? basename(addonFile(), '.node') : ''
+    const program = new Program('two_copies', { copy, library })
     assert.deepEqual(await program.says<object>(), {
       same: false,
       answers: ['hello', 'hello', 'hello', 'hello'],

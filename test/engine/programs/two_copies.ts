@@ -7,6 +7,9 @@ import { say, task } from './task.js'
 
 type Package = typeof ours
 
+// What chooses an addon for the tests is not for the copy, which brings its own.
+process.env.OPENSSL_SESSION_BUILD = ''
+process.env.OPENSSL_SESSION_LIBSSL = task.library as string
 const theirs = (await import(task.copy as string)) as Package
 const answers: string[] = []
 const resumed: boolean[] = []
