@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import type { Duplex } from 'node:stream'
 import type { Connection, ConnectionEvents } from './connection.js'
 import { EngineConnection, hasDescriptor } from './engine/connection.js'
+import type { SessionKeeper } from './engine/dispatch.js'
 import { invalidType, outOfRange } from './errors.js'
 import { InlineConnection } from './inline.js'
 import type * as libssl from './libssl.js'
@@ -16,6 +17,8 @@ export interface HomeOptions {
   holdsSessions?: boolean | undefined
   /** Bytes; nothing is none. */
   maxEarlyData?: number | undefined
+  /** Gets back what was taken out of it for a handshake that has ended. */
+  sessions?: SessionKeeper | null | undefined
 }
 
 /** The number of threads that an option asks for. Throws when it is none. */
@@ -39,11 +42,12 @@ export function openConnection(
   const maxEarlyData = options.maxEarlyData ?? 0
   if (threads === 0 || !hasDescriptor(transport))
     return new InlineConnection(ssl, transport, events, handshakeTimeout, maxEarlyData)
-  return EngineConnection.over(ssl, transport, events, {
+  const settings = {
     threads,
     handshakeTimeout,
     lookupTimeout: options.lookupTimeout ?? 0,
     holdSessions: options.holdsSessions ? 1 : 0,
     maxEarlyData,
-  })
+  }
+  return EngineConnection.over(ssl, transport, events, settings, options.sessions ?? null)
 }

@@ -390,6 +390,7 @@ export class Server extends net.Server {
       lookupTimeout: this.#lookupTimeout,
       holdsSessions: this.#sessions !== null || this.listenerCount('newSession') > 0,
       maxEarlyData: this.#maxEarlyData,
+      sessions: this.#sessions,
     })
     this.#handedIn.add(socket)
     this.#offerEvents(socket)

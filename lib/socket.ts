@@ -8,6 +8,7 @@ import { hasPeerCertificate } from './certificates.js'
 import type { Connection, ConnectionEvents, Endpoint, Handshake } from './connection.js'
 import { SecureContext } from './context.js'
 import { type EarlyDataStatus, EarlyFlight, earlyDataStatus } from './early-data.js'
+import type { SessionKeeper } from './engine/dispatch.js'
 import { codedError, connectionReset, invalidType, opensslError, outOfRange, verifyError } from './errors.js'
 import type { AnyListener } from './events.js'
 import { openConnection } from './home.js'
@@ -31,6 +32,8 @@ export interface SocketRole {
   holdsSessions?: boolean
   /** Bytes of early data that a server accepts. */
   maxEarlyData?: number
+  /** Where the owner finds sessions. */
+  sessions?: SessionKeeper | null
 }
 
 /** In place of the transport, where there is a connection to join. */
@@ -151,6 +154,7 @@ export class TLSSocket extends InspectedStream {
         lookupTimeout: role.lookupTimeout,
         holdsSessions: role.holdsSessions,
         maxEarlyData: role.maxEarlyData,
+        sessions: role.sessions,
       })
     } catch (error) {
       libssl.SSL_free(ssl)

@@ -6,7 +6,7 @@ import { getSystemErrorName } from 'node:util'
 import type { Connection, ConnectionEvents, Ending, Endpoint, Handshake } from '../connection.js'
 import { codedError, opensslError } from '../errors.js'
 import * as libssl from '../libssl.js'
-import { addConnection, type ConnectionReceiver, keepAlive, wake } from './dispatch.js'
+import { addConnection, type ConnectionReceiver, keepAlive, type SessionKeeper, wake } from './dispatch.js'
 import { EngineEndpoint } from './endpoint.js'
 import { type EngineSettings, endings, engine, Told } from './functions.js'
 
@@ -61,6 +61,7 @@ function unused(socket: Socket): Uint8Array {
 
 export class EngineConnection implements Connection, ConnectionReceiver {
   readonly limitsLookups = true
+  readonly sessions: SessionKeeper | null
   readonly #events: ConnectionEvents
   readonly #settings: EngineSettings
   /** 0 while the connection has not moved in. */
@@ -84,22 +85,32 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   #ending: Done | null = null
   #closed: (() => void) | null = null
 
-  private constructor(events: ConnectionEvents, settings: EngineSettings) {
+  private constructor(events: ConnectionEvents, settings: EngineSettings, sessions: SessionKeeper | null) {
     this.#events = events
     this.#settings = settings
+    this.sessions = sessions
   }
 
   /** A connection that the engine has accepted. */
   static accepted(id: number, events: ConnectionEvents): EngineConnection {
-    const connection = new EngineConnection(events, {})
+    const connection = new EngineConnection(events, {}, null)
     connection.#id = id
     keepAlive(true)
     return connection
   }
 
-  /** A connection over a socket, which moves in when it starts. Takes over the caller's reference to `ssl`. */
-  static over(ssl: libssl.SSL, socket: Socket, events: ConnectionEvents, settings: EngineSettings): EngineConnection {
-    const connection = new EngineConnection(events, settings)
+  /**
+   * A connection over a socket, which moves in when it starts. Takes over the caller's reference to `ssl`. `sessions` gets what was taken out
+   * of it in vain.
+   */
+  static over(
+    ssl: libssl.SSL,
+    socket: Socket,
+    events: ConnectionEvents,
+    settings: EngineSettings,
+    sessions: SessionKeeper | null,
+  ): EngineConnection {
+    const connection = new EngineConnection(events, settings, sessions)
     connection.#ssl = ssl
     connection.#socket = socket
     socket.on('error', (error) => connection.#socketGone(error))

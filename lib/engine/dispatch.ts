@@ -10,6 +10,8 @@ export interface Receiver {
 
 /** Whoever is told of a connection. */
 export interface ConnectionReceiver extends Receiver {
+  /** Keeps its sessions, where no profile does. */
+  readonly sessions: SessionKeeper | null
   /** A callback of libssl is about to be told of this connection under its handle. */
   met(ssl: SSL): void
 }
@@ -61,7 +63,7 @@ function dispatch(what: number, connection: number, source: number, value: unkno
     return
   }
   if (what < Told.lookupOnce || what === Told.completed) receiverOf(connection, source)?.told(what, value)
-  else keepOrFind(what, connection, profiles.get(source)?.sessions, value)
+  else keepOrFind(what, connection, profiles.get(source)?.sessions ?? connections.get(connection)?.sessions, value)
 }
 
 function keepOrFind(what: number, connection: number, keeper: SessionKeeper | null | undefined, value: unknown): void {

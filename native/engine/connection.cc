@@ -118,11 +118,14 @@ void Connection::told_of_session() noexcept {
   hold(false);
 }
 
-void Connection::answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessionPointer session) noexcept {
-  take_answer(lookup, std::move(session));
+void Connection::answer(binding::Environment& env, std::shared_ptr<session::Lookup> lookup,
+                        ossl::SslSessionPointer session) noexcept {
+  if (!take_answer(lookup, session)) tell_unused(env, session.get());
 }
 
-bool Connection::take_answer(const std::shared_ptr<session::Lookup>& lookup, ossl::SslSessionPointer session) noexcept {
+// Leaves the session where it is when the handshake has ended or gone on.
+bool Connection::take_answer(const std::shared_ptr<session::Lookup>& lookup,
+                             ossl::SslSessionPointer& session) noexcept {
   {
     const std::lock_guard lock(mutex_);
     if (!ssl_ || session::Connection::of(ssl_.get())->lookup != lookup) return false;
@@ -161,7 +164,7 @@ Reception Connection::answer_lookup(const binding::Octets& id, const std::option
     if (fits && taken) ossl::set_taken(session.get());
   }
   const bool good = session || !der;
-  const bool wanted = take_answer(lookup, std::move(session));
+  const bool wanted = take_answer(lookup, session);
   if (!good) return Reception::kRefused;
   return wanted ? Reception::kTaken : Reception::kUnwanted;
 }
@@ -377,7 +380,7 @@ void Connection::give_back_answer() {
   const auto& lookup = session::Connection::of(ssl_.get())->lookup;
   if (!lookup) return;
   const ossl::SslSessionPointer unused = std::move(lookup->answer);
-  if (unused && once_) tell_session(unused.get());
+  if (unused && (once_ || ossl::is_taken(unused.get()))) tell_session(unused.get());
 }
 
 // --- The socket -----------------------------------------------------------------------------------------------------

@@ -86,7 +86,8 @@ class Connection final : public Resident,
   // The socket, for getsockname and its like; -1 once it is closed. Valid while the mutex is held.
   int descriptor() const { return fd_.get(); }
 
-  void answer(std::shared_ptr<session::Lookup> lookup, ossl::SslSessionPointer session) noexcept override;
+  void answer(binding::Environment& env, std::shared_ptr<session::Lookup> lookup,
+              ossl::SslSessionPointer session) noexcept override;
   void answer(std::shared_ptr<session::CertQuestion> question, bool accepted) noexcept override;
   napi_value object(binding::Environment& env) override;
   std::mutex& mutex() noexcept override { return mutex_; }
@@ -128,7 +129,7 @@ class Connection final : public Resident,
 
   void post(Worker::Task task);
   // False when no handshake waits for it any more.
-  bool take_answer(const std::shared_ptr<session::Lookup>& lookup, ossl::SslSessionPointer session) noexcept;
+  bool take_answer(const std::shared_ptr<session::Lookup>& lookup, ossl::SslSessionPointer& session) noexcept;
   void give_back_answer();
   bool make_ssl();
   void prepare(SSL* ssl, const binding::Bytes& received);
@@ -169,6 +170,8 @@ class Connection final : public Resident,
   void tell_late_lookup(const session::Lookup& lookup);
   // False when the session cannot be resumed any more, or has no DER form.
   bool tell_session(const SSL_SESSION* session);
+  // From the environment's thread: a session that was taken from a store has come to a handshake that has ended.
+  void tell_unused(binding::Environment& env, const SSL_SESSION* session) noexcept;
   // What is in the worker's scratch.
   void tell_data(size_t size);
 

@@ -167,6 +167,35 @@ class KeepEvent final : public ConnectionEvent {
   const int64_t seconds_;
 };
 
+// Null when the session has expired.
+std::unique_ptr<KeepEvent> keep_event(Engine& engine, std::shared_ptr<Connection> connection,
+                                      const SSL_SESSION* session) {
+  unsigned int size = 0;
+  const unsigned char* const id = SSL_SESSION_get_id(session, &size);
+  const int length = i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), nullptr);
+  const int64_t seconds = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - std::time(nullptr);
+  if (length <= 0 || seconds <= 0) return nullptr;
+  binding::Octets der(static_cast<size_t>(length));
+  unsigned char* out = der.data();
+  i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
+  return std::make_unique<KeepEvent>(engine, std::move(connection), binding::Octets(id, id + size), std::move(der),
+                                     seconds);
+}
+
+// For what is no event, because JavaScript is running and hears of it at once. False when it could not be told.
+template <class Telling>
+bool tell_at_once(const binding::Environment& env, const Telling& telling) noexcept {
+  try {
+    telling();
+  } catch (const binding::Pending&) {
+    napi_value thrown = nullptr;
+    if (napi_get_and_clear_last_exception(env.env(), &thrown) == napi_ok) napi_fatal_exception(env.env(), thrown);
+  } catch (const std::exception&) {
+    return false;
+  }
+  return true;
+}
+
 class FailureEvent final : public ConnectionEvent {
  public:
   FailureEvent(Engine& engine, std::shared_ptr<Connection> connection, std::vector<ossl::compat::QueuedError> errors,
@@ -233,17 +262,18 @@ void Connection::keep(const SSL_SESSION* session) noexcept {
 }
 
 bool Connection::tell_session(const SSL_SESSION* session) {
-  unsigned int size = 0;
-  const unsigned char* const id = SSL_SESSION_get_id(session, &size);
-  const int length = i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), nullptr);
-  const int64_t seconds = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - std::time(nullptr);
-  if (length <= 0 || seconds <= 0) return false;
-  binding::Octets der(static_cast<size_t>(length));
-  unsigned char* out = der.data();
-  i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
-  worker_.mailbox().push(std::make_unique<KeepEvent>(engine_, shared_from_this(), binding::Octets(id, id + size),
-                                                     std::move(der), seconds));
+  auto event = keep_event(engine_, shared_from_this(), session);
+  if (!event) return false;
+  worker_.mailbox().push(std::move(event));
   return true;
+}
+
+// At once, because JavaScript may hear of the connection's end next, and of nothing after that.
+void Connection::tell_unused(binding::Environment& env, const SSL_SESSION* session) noexcept {
+  if (session == nullptr || !ossl::is_taken(session)) return;
+  tell_at_once(env, [&] {
+    if (const auto event = keep_event(engine_, shared_from_this(), session)) event->deliver(env);
+  });
 }
 
 void Connection::tell_data(size_t size) {
@@ -258,16 +288,9 @@ void Connection::tell_data(size_t size) {
       std::make_unique<BlockEvent>(engine_, shared_from_this(), Told::kData, std::move(block), size));
 }
 
-// Not an event: JavaScript is running, and hears of it at once.
 void Connection::report(binding::Environment& env, napi_value exception) noexcept {
-  try {
-    engine_.tell(env, shared_from_this(), Told::kRefused, exception);
-  } catch (const binding::Pending&) {
-    napi_value thrown = nullptr;
-    if (napi_get_and_clear_last_exception(env.env(), &thrown) == napi_ok) napi_fatal_exception(env.env(), thrown);
-  } catch (const std::exception&) {
-    napi_fatal_exception(env.env(), exception);
-  }
+  const bool told = tell_at_once(env, [&] { engine_.tell(env, shared_from_this(), Told::kRefused, exception); });
+  if (!told) napi_fatal_exception(env.env(), exception);
 }
 
 }  // namespace engine

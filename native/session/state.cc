@@ -294,7 +294,7 @@ void Connection::answer(binding::Environment& env, const std::shared_ptr<Lookup>
                         ossl::SslSessionPointer session) noexcept {
   answered->settled = true;
   if (driven_elsewhere_) {
-    if (const auto driver = driver_.lock()) driver->answer(answered, std::move(session));
+    if (const auto driver = driver_.lock()) driver->answer(env, answered, std::move(session));
     return;
   }
   answered->answer = std::move(session);

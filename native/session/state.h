@@ -127,7 +127,8 @@ class Driver {
   virtual ~Driver() = default;
 
   // From the environment's thread: what JavaScript has answered.
-  virtual void answer(std::shared_ptr<Lookup> lookup, ossl::SslSessionPointer session) noexcept = 0;
+  virtual void answer(binding::Environment& env, std::shared_ptr<Lookup> lookup,
+                      ossl::SslSessionPointer session) noexcept = 0;
   virtual void answer(std::shared_ptr<CertQuestion> question, bool accepted) noexcept = 0;
   // From the environment's thread: the JavaScript object of the connection, a dead one when the connection is gone.
   virtual napi_value object(binding::Environment& env) = 0;

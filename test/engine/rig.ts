@@ -43,6 +43,7 @@ export class Rig extends EventEmitter<Record<keyof typeof Told, [connection: num
     introduce: (connection) => ({
       told: (what, value) => void this.emit(names[what] as keyof typeof Told, connection, value),
       met: () => {},
+      sessions: null,
     }),
     ended: () => {},
   }
