@@ -1,6 +1,7 @@
 // Early data of TLS 1.3 (0-RTT): which sessions let a server accept it, and how much of it a client may send. The addon decides in the
 // handshake (native/session/early_data.cc).
 
+import { isUint8Array } from 'node:util/types'
 import { codedError, invalidType } from './errors.js'
 import * as libssl from './libssl.js'
 import { native } from './native.js'
@@ -44,7 +45,7 @@ export class EarlyFlight {
 
   /** `resend` has it sent again when it was rejected; `verified` is for a server with a good certificate only. */
   constructor(data: Uint8Array, resend: boolean, verified: boolean) {
-    if (!(data instanceof Uint8Array)) throw invalidType('options.earlyData', 'a Buffer or Uint8Array', data)
+    if (!isUint8Array(data)) throw invalidType('options.earlyData', 'a Buffer or Uint8Array', data)
     this.#data = data
     this.#resend = resend
     this.#verified = verified

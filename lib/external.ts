@@ -1,6 +1,7 @@
 // A server's sessions in a SessionStore: handles become DER and back, and nothing that a store does can fail a handshake.
 // Servers and connections are elsewhere; stores know nothing of this.
 
+import { isUint8Array } from 'node:util/types'
 import { channels, observed } from './diagnostics.js'
 import { earlyData } from './early-data.js'
 import type { SessionAsker } from './engine/dispatch.js'
@@ -9,7 +10,7 @@ import * as libssl from './libssl.js'
 import { readDER } from './session.js'
 import type { SessionAnswer } from './session-callbacks.js'
 import type { TLSSocket } from './socket.js'
-import { isPromise, notAsked, StoreGuard, type StoreStats } from './stores/guard.js'
+import { isPromise, notAsked, StoreGuard, type StoreStats, type StoreWrites } from './stores/guard.js'
 import type { SessionStore } from './stores/store.js'
 
 /** A store, or a 'resumeSession' listener, that failed, was too slow, or gave back something damaged. */
@@ -38,7 +39,7 @@ export function storeError(
 
 /** The handle for the session that was stored under `id`, owned by the caller. Throws when the bytes are not it. */
 export function restore(bytes: Uint8Array, id: Buffer): libssl.SSL_SESSION {
-  if (!(bytes instanceof Uint8Array)) throw codedError('ERR_SESSION_DAMAGED', 'The stored session is no Buffer')
+  if (!isUint8Array(bytes)) throw codedError('ERR_SESSION_DAMAGED', 'The stored session is no Buffer')
   const handle = readDER(bytes)
   // OpenSSL would tell the client another id than it proposed.
   if (libssl.SSL_SESSION_get_id(handle).equals(id)) return handle
@@ -56,6 +57,7 @@ interface Lookup {
 export class ExternalSessions {
   readonly #store: SessionStore
   readonly #guard: StoreGuard
+  readonly #writes: StoreWrites
   /** What the store is being asked for, by id in hexadecimal. */
   readonly #lookups = new Map<string, Lookup[]>()
   #waiting = 0
@@ -63,14 +65,24 @@ export class ExternalSessions {
   /** `limit` is the time for a look-up in milliseconds; `failed` is told of what goes wrong, once in a while, and must not throw. */
   constructor(store: SessionStore, limit: number, failed: (error: SessionStoreError) => void) {
     this.#store = store
-    const remove = (id: Buffer): void | Promise<void> =>
-      observed(
-        channels.remove,
-        'delete',
-        () => id,
-        () => store.delete(id),
-      )
-    this.#guard = new StoreGuard(limit, remove, (...failure) => failed(storeError(...failure)))
+    const writes: StoreWrites = {
+      set: (id, der, ttl) =>
+        observed(
+          channels.new,
+          'set',
+          () => id,
+          () => store.set(id, der, ttl),
+        ),
+      delete: (id) =>
+        observed(
+          channels.remove,
+          'delete',
+          () => id,
+          () => store.delete(id),
+        ),
+    }
+    this.#writes = writes
+    this.#guard = new StoreGuard(limit, writes, (...failure) => failed(storeError(...failure)))
   }
 
   /** Look-ups that the store has not answered yet. */
@@ -98,16 +110,13 @@ export class ExternalSessions {
   /** Stores a new session in DER form for so many seconds. Where that takes time, a promise says when it is over, well or badly. */
   keep(id: Buffer, der: Buffer, ttl: number): PromiseLike<unknown> | null {
     if (ttl <= 0) return null
-    this.#guard.comesBack(id)
-    const set = (): void | Promise<void> =>
-      observed(
-        channels.new,
-        'set',
-        () => id,
-        () => this.#store.set(id, der, ttl),
-      )
-    const kept = this.#guard.tell('set', id, set)
+    const kept = this.#keep(id, der, ttl)
     return isPromise(kept) ? kept : null
+  }
+
+  #keep(id: Buffer, der: Buffer, ttl: number): PromiseLike<boolean> | boolean {
+    this.#guard.comesBack(id)
+    return this.#guard.tell('set', id, () => this.#writes.set(id, der, ttl))
   }
 
   /** Deletes a session that OpenSSL has withdrawn. */
@@ -127,8 +136,8 @@ export class ExternalSessions {
         answer(null, false)
         return
       }
-      const reception = usable instanceof Uint8Array ? answer(usable, once && this.takes) : 'refused'
-      if (reception === 'unwanted' && once) this.#giveBack(id, usable)
+      const reception = isUint8Array(usable) ? answer(usable, once && this.takes) : 'refused'
+      if (reception === 'unwanted' && once) this.giveBack(id, usable)
       if (reception !== 'refused') return
       // Gone, so that it is reported once.
       if (!once) this.#guard.remove(id)
@@ -213,6 +222,8 @@ export class ExternalSessions {
   /** What the store has; nothing where it is not to be asked. `late` is told when that takes too long. */
   #ask(id: Buffer, once: boolean, lookup: Lookup, late?: (error: Error) => void): ReturnType<SessionStore['get']> {
     if (this.#guard.isGone(id)) return null
+    const returned = once ? this.#guard.reclaim(id) : null
+    if (returned !== null) return returned
     const store = this.#store
     const ask = (): ReturnType<SessionStore['get']> =>
       once && store.take !== undefined ? store.take(id) : store.get(id)
@@ -247,14 +258,31 @@ export class ExternalSessions {
       if (once && !this.takes) this.#guard.remove(id)
       return bytes
     }
-    if (once && this.takes) this.#giveBack(id, bytes)
+    if (once && this.takes) this.giveBack(id, bytes)
     return null
   }
 
-  #giveBack(id: Buffer, bytes: Buffer): void {
+  /**
+   * Stores a session that was taken in vain, now or when the store can. Throws when the bytes are damaged.
+   *
+   * When it is tried again, the first attempt may have been successful after all, and somebody may have used the session: from then on it is not
+   * good for early data, which must not come twice.
+   */
+  giveBack(id: Buffer, bytes: Buffer): void {
     const handle = restore(bytes, id)
-    this.save(handle)
-    libssl.SSL_SESSION_free(handle)
+    const until = (libssl.SSL_SESSION_get_time(handle) + libssl.SSL_SESSION_get_timeout(handle)) * 1000
+    const settle = (isBack: boolean): void => {
+      if (!isBack) {
+        libssl.SSL_SESSION_set_max_early_data(handle, 0)
+        const later = libssl.i2d_SSL_SESSION(handle)
+        if (later !== null) this.#guard.putBackLater(id, later, until)
+      }
+      libssl.SSL_SESSION_free(handle)
+    }
+    const ttl = (until - Date.now()) / 1000
+    const kept = ttl <= 0 || this.#keep(id, bytes, ttl)
+    if (isPromise(kept)) kept.then(settle)
+    else settle(kept)
   }
 }
 

@@ -131,7 +131,7 @@ export function collectSessionMetrics(register: MetricsRegister, options: Sessio
     })
     const owed = new Gauge({
       name: 'openssl_session_store_owed',
-      help: 'Sessions that are to be deleted as soon as stores can do it',
+      help: 'Sessions that are to be deleted, or put back, as soon as stores can do it',
       registers,
       collect: () => {
         owed.set(sum(({ store }) => store?.owed ?? 0))

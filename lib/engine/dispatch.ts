@@ -27,6 +27,8 @@ export interface SessionKeeper {
   late(id: Buffer, once: boolean): void
   /** Keeps a session for so many seconds. A promise says when others can find it; the client gets the session then, if that does not take long. */
   keep(id: Buffer, der: Buffer, seconds: number): PromiseLike<unknown> | null
+  /** Takes a session back that was found, and not used. */
+  giveBack(id: Buffer, der: Buffer): void
 }
 
 /** Where accepted connections come from. */
@@ -68,6 +70,11 @@ function dispatch(what: number, connection: number, source: number, value: unkno
 
 function keepOrFind(what: number, connection: number, keeper: SessionKeeper | null | undefined, value: unknown): void {
   if (keeper === null || keeper === undefined) return
+  if (what === Told.giveBack) {
+    const [id, der] = value as [Buffer, Buffer]
+    keeper.giveBack(id, der)
+    return
+  }
   if (what === Told.keep) {
     const kept = keeper.keep(...(value as [Buffer, Buffer, number]))
     if (kept === null) return

@@ -27,6 +27,7 @@ export const Told = {
   storeLate: 18,
   keep: 19,
   completed: 20,
+  giveBack: 21,
 } as const
 
 /** What becomes of an answer to a look-up; the numbers are the addon's (native/engine/connection.h). */

@@ -1,5 +1,5 @@
 // What happens when a store fails, whichever it is: it is not asked for a while when it keeps failing, it is reported once
-// in a while, and what could not be deleted is deleted later. Nothing here knows TLS, or fails because a store does.
+// in a while, and what could not be deleted, or put back, is later. Nothing here knows TLS, or fails because a store does.
 
 import {
   type CircuitBreakerPolicy,
@@ -9,6 +9,7 @@ import {
   ExponentialBackoff,
   handleWhen,
 } from 'cockatiel'
+import { Debts } from './debts.js'
 import { storeError } from './input.js'
 import { ReportLimiter } from './limiter.js'
 import type { SessionStore } from './store.js'
@@ -24,7 +25,10 @@ export interface StoreStats {
   failures: number
   /** What the store was not asked to do because it had failed before. */
   skipped: number
-  /** Now: sessions that are to be deleted as soon as the store can do it. Here they are gone already. */
+  /**
+   * Now: sessions that are to be deleted, or put back after they were taken in vain, as soon as the store can do it. For this process they are gone,
+   * or there, already.
+   */
   owed: number
 }
 
@@ -39,10 +43,6 @@ const PAUSE = { initialDelay: 500, maxDelay: 15_000 }
 const REPORT_INTERVAL = 10_000
 /** The least number of milliseconds after which a write counts as failed. Nobody waits for it as for a look-up. */
 const WRITE_TIMEOUT = 2000
-/** How many sessions are remembered that have to be deleted. */
-const MOST_OWED = 10_000
-/** How many of them are deleted each time that the store has done something well. */
-const PAID_AT_ONCE = 16
 
 interface Circuit {
   readonly policy: CircuitBreakerPolicy
@@ -50,34 +50,41 @@ interface Circuit {
   isSound: boolean
 }
 
-interface Debt {
-  readonly id: Buffer
-  trying: boolean
+/** A session that was taken in vain. */
+interface Returned {
+  readonly session: Buffer
+  /** When it expires, as `Date.now()` tells it. */
+  readonly until: number
 }
+
+/** What a guard does by itself, later. */
+export type StoreWrites = Pick<SessionStore, 'set' | 'delete'>
 
 /** Stands between a server and its store. */
 export class StoreGuard {
   readonly #lookupTimeout: number
-  readonly #delete: SessionStore['delete']
   readonly #report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void
   readonly #circuits = new Map<StoreOperation, Circuit>()
   readonly #reports = new ReportLimiter(REPORT_INTERVAL)
-  /** By id in hexadecimal, the oldest first. */
-  readonly #owed = new Map<string, Debt>()
+  readonly #deletions: Debts<null>
+  readonly #returns: Debts<Returned>
   #failures = 0
   #skipped = 0
 
   /**
-   * `lookupTimeout` is in milliseconds, `remove` deletes a session, `report` is told of failures, not of each one, and must not
-   * throw.
+   * `lookupTimeout` is in milliseconds, `writes` are the store's, `report` is told of failures, not of each one, and must not throw.
    */
   constructor(
     lookupTimeout: number,
-    remove: SessionStore['delete'],
+    writes: StoreWrites,
     report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void,
   ) {
     this.#lookupTimeout = lookupTimeout
-    this.#delete = remove
+    this.#deletions = new Debts((id) => this.tell('delete', id, () => writes.delete(id)))
+    this.#returns = new Debts((id, { session, until }) => {
+      const ttl = (until - Date.now()) / 1000
+      return ttl <= 0 || this.tell('set', id, () => writes.set(id, session, ttl))
+    })
     this.#report = report
   }
 
@@ -107,7 +114,7 @@ export class StoreGuard {
       let following: Promise<void> | undefined
       try {
         following = attempt()
-        if (following === undefined && this.#owed.size > 0) queueMicrotask(this.#payDebts)
+        if (following === undefined && this.#owed > 0) queueMicrotask(this.#payDebts)
       } catch (error) {
         following = Promise.reject(error)
       }
@@ -167,26 +174,35 @@ export class StoreGuard {
 
   /** Deletes a session, now or when the store can. From now on it `isGone`. */
   remove(id: Buffer): void {
-    const key = id.toString('hex')
-    const debt = { id, trying: false }
-    this.#owed.delete(key)
-    this.#owed.set(key, debt)
-    this.#pay(key, debt)
-    if (this.#owed.size <= MOST_OWED) return
-    for (const oldest of this.#owed.keys()) {
-      this.#owed.delete(oldest)
-      break
-    }
+    this.#returns.cancel(id)
+    this.#deletions.add(id, null)
+    this.#deletions.pay(id)
   }
 
   /** Whether this session is to be deleted, whatever the store says. */
   isGone(id: Buffer): boolean {
-    return this.#owed.size > 0 && this.#owed.has(id.toString('hex'))
+    return this.#deletions.has(id)
   }
 
-  /** A session is about to be stored under this id, and is not the one that was to be deleted. */
+  /** A session is about to be stored under this id: it is not the one that was to be deleted, or put back. */
   comesBack(id: Buffer): void {
-    if (this.#owed.size > 0) this.#owed.delete(id.toString('hex'))
+    this.#deletions.cancel(id)
+    this.#returns.cancel(id)
+  }
+
+  /** Stores a session that was taken in vain, and could not be put back, when the store can. */
+  putBackLater(id: Buffer, session: Buffer, until: number): void {
+    this.#returns.add(id, { session, until })
+  }
+
+  /** A session that the store was to get back, for whoever uses it now. */
+  reclaim(id: Buffer): Buffer | null {
+    const returned = this.#returns.cancel(id)
+    return returned !== undefined && Date.now() < returned.until ? returned.session : null
+  }
+
+  get #owed(): number {
+    return this.#deletions.size + this.#returns.size
   }
 
   stats(): StoreStats {
@@ -195,7 +211,7 @@ export class StoreGuard {
       suspended: suspended.map(([operation]) => operation),
       failures: this.#failures,
       skipped: this.#skipped,
-      owed: this.#owed.size,
+      owed: this.#owed,
     }
   }
 
@@ -236,25 +252,8 @@ export class StoreGuard {
   }
 
   readonly #payDebts = (): void => {
-    let paid = 0
-    for (const [key, debt] of this.#owed) {
-      if (debt.trying) continue
-      if (!this.#pay(key, debt) || ++paid === PAID_AT_ONCE) return
-    }
-  }
-
-  /** Tries to delete what is to be deleted. Returns whether there is a point in trying others. */
-  #pay(key: string, debt: Debt): boolean {
-    debt.trying = true
-    const settle = (done: boolean): boolean => {
-      debt.trying = false
-      if (done && this.#owed.get(key) === debt) this.#owed.delete(key)
-      return done
-    }
-    const result = this.tell('delete', debt.id, () => this.#delete(debt.id))
-    if (typeof result === 'boolean') return settle(result)
-    result.then(settle)
-    return true
+    if (this.#deletions.size > 0) this.#deletions.paySome()
+    if (this.#returns.size > 0) this.#returns.paySome()
   }
 }
 

@@ -2,10 +2,14 @@
 // keys are for is not known here.
 
 import { isPromise } from './guard.js'
+import { storeError } from './input.js'
 import type { Awaitable } from './store.js'
 
 /** More keys than make sense in one ring. */
 export const MOST_KEYS = 16
+
+/** Milliseconds after which a function has failed that has not answered: it can be asked again. */
+const LIMIT = 10_000
 
 /** What {@link KeySource} does with what comes of asking. */
 export interface KeyTaker<K> {
@@ -64,9 +68,17 @@ export class KeySource<K> {
     this.asked = performance.now()
     try {
       const keys = this.#function()
-      this.#taker.take(isPromise(keys) ? await keys : keys)
+      this.#taker.take(isPromise(keys) ? await inTime(keys) : keys)
     } catch (error) {
       throw this.#taker.failed(error)
     }
   }
+}
+
+function inTime<T>(answer: PromiseLike<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => reject(storeError('ERR_STORE_TIMEOUT', `No answer within ${LIMIT} ms`))
+    const timer = setTimeout(late, LIMIT).unref()
+    answer.then(resolve, reject).then(() => clearTimeout(timer))
+  })
 }

@@ -3,6 +3,7 @@
 
 import { EventEmitter } from 'node:events'
 import { isUint8Array } from 'node:util/types'
+import { isPromise } from './guard.js'
 import { checkId, checkSession, checkTtl, intervalOption, milliseconds, storeError, wrongType } from './input.js'
 import { KeySource, MOST_KEYS } from './key-source.js'
 import { ReportLimiter } from './limiter.js'
@@ -79,6 +80,8 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   /** By id, the one that seals first; empty before the function has answered for the first time. */
   #ring = new Map<string, SealingKey>()
   #closed = false
+  /** What was called for and is not over. */
+  readonly #underWay = new Set<PromiseLike<unknown>>()
 
   /** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_KEYLEN` or `ERR_OUT_OF_RANGE` when an option cannot be used. */
   constructor(options: SealedSessionStoreOptions) {
@@ -105,7 +108,7 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     }
     if (store.take !== undefined) {
       const take = store.take.bind(store)
-      this.take = (id) => this.#look(id, true, take)
+      this.take = (id) => this.#follow(this.#look(id, true, take))
     }
   }
 
@@ -120,7 +123,7 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   }
 
   get(id: Buffer): Awaitable<Buffer | undefined> {
-    return this.#look(id, false, (id) => this.#store.get(id))
+    return this.#follow(this.#look(id, false, (id) => this.#store.get(id)))
   }
 
   set(id: Buffer, session: Buffer, ttl: number): Awaitable<void> {
@@ -129,19 +132,19 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     checkSession(session, 2 ** 30)
     checkTtl(ttl)
     if (ttl <= 0) return this.delete(id)
-    if (this.#ring.size > 0) return this.#seal(id, session, ttl)
+    if (this.#ring.size > 0) return this.#follow(this.#seal(id, session, ttl))
     const [own, copy] = [Buffer.from(id), Buffer.from(session)]
-    return this.#ask().then(() => this.#seal(own, copy, ttl))
+    return this.#follow(this.#ask().then(() => this.#seal(own, copy, ttl)))
   }
 
   delete(id: Buffer): Awaitable<void> {
     this.#checkOpen()
     checkId(id)
-    if (this.#ring.size > 0) return this.#store.delete(id)
+    if (this.#ring.size > 0) return this.#follow(this.#store.delete(id))
     // After what was set before it, which waits for the keys.
     const own = Buffer.from(id)
     const remove = (): Awaitable<void> => this.#store.delete(own)
-    return this.#ask().then(remove, remove)
+    return this.#follow(this.#ask().then(remove, remove))
   }
 
   /**
@@ -163,11 +166,21 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     await this.#source.refresh()
   }
 
-  /** Closes the store inside. Any later call but `close` throws `ERR_STORE_CLOSED`. */
+  /** Closes the store inside, once what was called before is done. Any later call but `close` throws `ERR_STORE_CLOSED`. */
   close(): Awaitable<void> {
     this.#closed = true
     this.#source?.stop()
-    return this.#store.close?.()
+    if (this.#underWay.size === 0) return this.#store.close?.()
+    return Promise.allSettled(this.#underWay).then(() => this.#store.close?.())
+  }
+
+  /** Lets `close` wait for a call. */
+  #follow<T>(result: Awaitable<T>): Awaitable<T> {
+    if (!isPromise(result)) return result
+    const over = (): void => void this.#underWay.delete(result)
+    this.#underWay.add(result)
+    result.then(over, over)
+    return result
   }
 
   #checkOpen(): void {
@@ -256,5 +269,5 @@ function ringOf(keys: unknown): Map<string, SealingKey> {
 
 /** What follows upon a value, at once if it is there. */
 function after<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable<U>): Awaitable<U> {
-  return value instanceof Promise ? value.then(next) : next(value)
+  return isPromise(value) ? Promise.resolve(value).then(next) : next(value)
 }

@@ -380,7 +380,7 @@ void Connection::give_back_answer() {
   const auto& lookup = session::Connection::of(ssl_.get())->lookup;
   if (!lookup) return;
   const ossl::SslSessionPointer unused = std::move(lookup->answer);
-  if (unused && (once_ || ossl::is_taken(unused.get()))) tell_session(unused.get());
+  if (unused && (once_ || ossl::is_taken(unused.get()))) tell_session(Told::kGiveBack, unused.get());
 }
 
 // --- The socket -----------------------------------------------------------------------------------------------------

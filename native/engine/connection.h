@@ -169,7 +169,7 @@ class Connection final : public Resident,
   void tell_established(int64_t version, bool complete);
   void tell_late_lookup(const session::Lookup& lookup);
   // False when the session cannot be resumed any more, or has no DER form.
-  bool tell_session(const SSL_SESSION* session);
+  bool tell_session(Told what, const SSL_SESSION* session);
   // From the environment's thread: a session that was taken from a store has come to a handshake that has ended.
   void tell_unused(binding::Environment& env, const SSL_SESSION* session) noexcept;
   // What is in the worker's scratch.

@@ -137,9 +137,9 @@ class LookupEvent final : public ConnectionEvent {
 
 class KeepEvent final : public ConnectionEvent {
  public:
-  KeepEvent(Engine& engine, const std::shared_ptr<Connection>& connection, binding::Octets id, binding::Octets der,
-            int64_t seconds)
-      : ConnectionEvent(engine, connection, Told::kKeep),
+  KeepEvent(Engine& engine, const std::shared_ptr<Connection>& connection, Told what, binding::Octets id,
+            binding::Octets der, int64_t seconds)
+      : ConnectionEvent(engine, connection, what),
         connection_(connection),
         id_(std::move(id)),
         der_(std::move(der)),
@@ -168,7 +168,7 @@ class KeepEvent final : public ConnectionEvent {
 };
 
 // Null when the session has expired.
-std::unique_ptr<KeepEvent> keep_event(Engine& engine, std::shared_ptr<Connection> connection,
+std::unique_ptr<KeepEvent> keep_event(Engine& engine, const std::shared_ptr<Connection>& connection, Told what,
                                       const SSL_SESSION* session) {
   unsigned int size = 0;
   const unsigned char* const id = SSL_SESSION_get_id(session, &size);
@@ -178,8 +178,7 @@ std::unique_ptr<KeepEvent> keep_event(Engine& engine, std::shared_ptr<Connection
   binding::Octets der(static_cast<size_t>(length));
   unsigned char* out = der.data();
   i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
-  return std::make_unique<KeepEvent>(engine, std::move(connection), binding::Octets(id, id + size), std::move(der),
-                                     seconds);
+  return std::make_unique<KeepEvent>(engine, connection, what, binding::Octets(id, id + size), std::move(der), seconds);
 }
 
 // For what is no event, because JavaScript is running and hears of it at once. False when it could not be told.
@@ -256,13 +255,13 @@ void Connection::tell_late_lookup(const session::Lookup& lookup) {
 }
 
 void Connection::keep(const SSL_SESSION* session) noexcept {
-  if (!tell_session(session) || !may_hold_) return;
+  if (!tell_session(Told::kKeep, session) || !may_hold_) return;
   negotiated_++;
   hold_deadline_.set(kHold);
 }
 
-bool Connection::tell_session(const SSL_SESSION* session) {
-  auto event = keep_event(engine_, shared_from_this(), session);
+bool Connection::tell_session(Told what, const SSL_SESSION* session) {
+  auto event = keep_event(engine_, shared_from_this(), what, session);
   if (!event) return false;
   worker_.mailbox().push(std::move(event));
   return true;
@@ -272,7 +271,7 @@ bool Connection::tell_session(const SSL_SESSION* session) {
 void Connection::tell_unused(binding::Environment& env, const SSL_SESSION* session) noexcept {
   if (session == nullptr || !ossl::is_taken(session)) return;
   tell_at_once(env, [&] {
-    if (const auto event = keep_event(engine_, shared_from_this(), session)) event->deliver(env);
+    if (const auto event = keep_event(engine_, shared_from_this(), Told::kGiveBack, session)) event->deliver(env);
   });
 }
 

@@ -41,11 +41,12 @@ enum class Told : int {
   // The answer was not there in time. Value: the id.
   kStoreLateOnce = 17,
   kStoreLate = 18,
-  // There is a session to keep, a new one or one that was found and not used. Value: an array of its id, its DER form,
-  // and the seconds that it lives.
+  // There is a new session to keep. Value: an array of its id, its DER form, and the seconds that it lives.
   kKeep = 19,
   // The handshake is complete, of which kEstablished has told before.
   kCompleted = 20,
+  // A session was found and is not used. Value: as for kKeep.
+  kGiveBack = 21,
 };
 
 }  // namespace engine

@@ -15,7 +15,8 @@ namespace {
 int allow_trampoline(SSL* ssl, void*) noexcept {
   const SSL_SESSION* const session = SSL_get0_session(ssl);
   const bool single = session != nullptr && ossl::is_taken(session);
-  return single && SSL_SESSION_get_max_early_data(session) <= SSL_get_max_early_data(ssl) ? 1 : 0;
+  const uint32_t limit = single ? SSL_SESSION_get_max_early_data(session) : 0;
+  return limit > 0 && limit <= SSL_get_max_early_data(ssl) ? 1 : 0;
 }
 
 constexpr binding::Function kFunctions[] = {

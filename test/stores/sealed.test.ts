@@ -4,6 +4,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   MemorySessionStore,
@@ -237,6 +238,52 @@ describe('SealedSessionStore', () => {
       assert.equal(String(await late.take?.(id)), 's')
       assert.equal(late.keyIds.length, 2)
       assert.equal(late.stats().unknownKey, 0)
+    })
+
+    it('are asked for again after a function has not answered, and what was taken meanwhile is put back', async () => {
+      const [known, unknown] = keys(2) as [Buffer, Buffer]
+      const inside = new MemorySessionStore()
+      let asked = 0
+      const source = (): Promise<SealingKeys> => (++asked === 2 ? new Promise(() => {}) : Promise.resolve([known]))
+      const store = new SealedSessionStore({ store: inside, keys: source, refreshInterval: 0 })
+      const errors: SealError[] = []
+      store.on('sealError', (error) => errors.push(error))
+      await store.refresh()
+      await new SealedSessionStore({ store: inside, keys: [unknown] }).set(id, Buffer.from('s'), HOUR)
+      await sleep(1010)
+      mock.timers.enable({ apis: ['setTimeout'] })
+      try {
+        const taking = store.take?.(id)
+        assert.equal(inside.size, 0)
+        mock.timers.tick(10_000)
+        assert.equal(await taking, undefined)
+      } finally {
+        mock.timers.reset()
+      }
+      assert.equal(inside.size, 1)
+      await until(() => errors.length === 2)
+      assert.deepEqual(
+        errors.map(({ code }) => code),
+        ['ERR_SEAL_KEYS', 'ERR_SEAL_UNKNOWN_KEY'],
+      )
+      await store.refresh()
+      assert.equal(asked, 3)
+    })
+
+    it('are waited for before the store inside is closed', async () => {
+      let give: (keys: SealingKeys) => void = () => {}
+      const source = (): Promise<SealingKeys> =>
+        new Promise((resolve) => {
+          give = resolve
+        })
+      const { store } = sealed({ keys: source, refreshInterval: 0 })
+      const stored = store.set(id, Buffer.from('s'), HOUR)
+      const closed = store.close()
+      assert.throws(() => store.get(id), { code: 'ERR_STORE_CLOSED' })
+      give(keys(1))
+      await stored
+      await closed
+      assert.equal(store.stats().sealed, 1)
     })
 
     it('have one source: rotate is refused where they come from a function, refresh where they do not', async () => {

@@ -2,6 +2,7 @@
 // completes, one event tells, the store is left alone while it is dead and used again when it is back, and what is in it stays.
 
 import assert from 'node:assert/strict'
+import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server, ServerOptions, SessionStoreError } from 'openssl-session'
 import { MemorySessionStore, RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
@@ -50,6 +51,16 @@ async function guarded(
   running.server.on('sessionStoreError', (error) => errors.push(error))
   running.server.on('tlsClientError', (error) => assert.fail(error))
   return { ...running, errors }
+}
+
+/** What has failed, in alphabetical order, each with all that is to be told of it. */
+function operationsOf(errors: SessionStoreError[]): string[] {
+  for (const { code, id, cause } of errors) {
+    assert.equal(code, 'ERR_SESSION_STORE')
+    assert.equal(id.length, 32)
+    assert.ok(cause instanceof Error)
+  }
+  return errors.map(({ operation }) => operation).toSorted()
 }
 
 function suspended(server: Server): string[] {
@@ -136,7 +147,7 @@ describeInEachHome('a server whose Redis fails', (home) => {
     }
 
     it('that dies with look-ups under way answers them in full', async () => {
-      const { server, port } = await guarded(version, storeOf(), { lookupTimeout: 5000 })
+      const { server, port, errors } = await guarded(version, storeOf(), { lookupTimeout: 5000 })
       const sessions = await stored(port, version, 8)
       proxy.fault = { kind: 'drop' }
       const visits = sessions.map((session) => visit(port, session))
@@ -146,6 +157,9 @@ describeInEachHome('a server whose Redis fails', (home) => {
       const began = Date.now()
       for (const { resumed } of await Promise.all(visits)) assert.equal(resumed, false)
       assert.ok(Date.now() - began < 3000)
+      // All for one reason.
+      assert.deepEqual(new Set(operationsOf(errors)), new Set([look, 'set'].slice(0, errors.length)))
+      assert.equal(errors[0]?.operation, look)
     })
 
     it('that is full goes on resuming what it has', async () => {
@@ -174,7 +188,8 @@ describeInEachHome('a server whose Redis fails', (home) => {
     proxy.resetAll()
     const { server, port, errors } = await guarded('TLSv1.3', storeOf())
     for (let count = 0; count < 6; count++) assert.equal((await visit(port)).resumed, false)
-    await until(() => errors.some(({ operation }) => operation === 'set'))
+    await until(() => errors.length > 0)
+    assert.deepEqual(new Set(operationsOf(errors)), new Set(['set']))
     proxy.fault = { kind: 'none' }
     await back(server, port, 'TLSv1.3')
     const { session } = await visit(port)
@@ -196,6 +211,65 @@ describeInEachHome('a server whose Redis fails', (home) => {
     assert.ok(ttl > 0)
     assert.equal((await visit(port, session)).resumed, true)
     assert.equal((await visit(port, session)).resumed, false)
+  })
+
+  it('puts back later what it has taken in vain from a Redis that is slow and full, and never for early data', async () => {
+    const options = { maxEarlyData: 1000 }
+    const { server, port, errors } = await guarded('TLSv1.3', storeOf(), options)
+    const sessions = await stored(port, 'TLSv1.3', 6)
+    await direct.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' })
+    proxy.fault = { kind: 'delay', milliseconds: LIMIT * 2 }
+    try {
+      for (const session of sessions.slice(0, 4)) assert.equal((await visit(port, session)).resumed, false)
+      await until(() => server.stats().store?.owed === 4)
+    } finally {
+      proxy.fault = { kind: 'none' }
+      await direct.configSet('maxmemory', '0')
+    }
+    assert.deepEqual(operationsOf(errors), ['set', 'take'])
+    // This process still has them, and gives each away once.
+    const [early, plain, ...others] = sessions.slice(0, 4) as [Buffer, Buffer, ...Buffer[]]
+    const client = await dialled(port, { session: early, earlyData: Buffer.from('early') })
+    assert.deepEqual([client.isSessionReused(), client.earlyData], [true, 'rejected'])
+    await hangUp(client)
+    assert.equal((await visit(port, plain)).resumed, true)
+    for (const session of [early, plain]) assert.equal((await visit(port, session)).resumed, false)
+    // The other processes have them as soon as the store takes them.
+    await back(server, port, 'TLSv1.3')
+    await until(() => server.stats().store?.owed === 0)
+    const elsewhere = await serve({ ...only('TLSv1.3'), ...options, sessionStore: new RedisSessionStore(direct) })
+    for (const [session, status] of [
+      [others[0], 'rejected'],
+      [others[1], 'rejected'],
+      // This one was never in doubt.
+      [sessions[4], 'accepted'],
+    ] as const) {
+      const client = await dialled(elsewhere.port, { session, earlyData: Buffer.from('early') })
+      assert.deepEqual([client.isSessionReused(), client.earlyData], [true, status])
+      await hangUp(client)
+    }
+  })
+
+  it('tells of each kind of failure once in ten seconds, and of how many it has not told', async () => {
+    const { server, port, errors } = await guarded('TLSv1.2', storeOf())
+    await direct.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' })
+    const now = performance.now.bind(performance)
+    try {
+      for (let count = 0; count < 4; count++) await visit(port)
+      await until(() => server.stats().store?.failures === 4)
+      assert.deepEqual(
+        errors.map(({ suppressed }) => suppressed),
+        [0],
+      )
+      mock.method(performance, 'now', () => now() + 10_000)
+      await visit(port)
+      await until(() => errors.length === 2)
+      assert.equal(errors[1]?.suppressed, 3)
+      assert.deepEqual(operationsOf(errors), ['set', 'set'])
+    } finally {
+      mock.restoreAll()
+      await direct.configSet('maxmemory', '0')
+    }
   })
 
   it('resumes no session that it could not delete, and deletes it when it can', async () => {
@@ -312,7 +386,9 @@ for (const program of redisPrograms) {
         }
         assert.equal(left.length, 0, `${left.length} not resumed: ${errors.map(({ message }) => message)}`)
         assert.ok(visits > sessions.length, 'nobody came in between')
-        assert.ok(errors.length > 0)
+        const kinds = errors.map(({ operation, cause }) => `${operation} ${(cause as NodeJS.ErrnoException).code}`)
+        assert.equal(new Set(kinds).size, kinds.length, String(kinds))
+        assert.ok(operationsOf(errors).length > 0)
         // Perhaps nothing was stored meanwhile: that its masters can be written to again is found out by the next to come.
         for (let tries = 0; tries < 100 && suspended(server).length > 0; tries++) {
           await visit(port)
