@@ -125,6 +125,39 @@ describe('SealedSessionStore', () => {
     assert.equal(store.get(id), undefined)
   })
 
+  it('reports the same again after a minute, with what it has not reported meanwhile', async () => {
+    const { store, inside, errors } = sealed()
+    inside.set(id, Buffer.from('no sealed session'), HOUR)
+    for (let count = 0; count < 3; count++) store.get(id)
+    await until(() => errors.length === 1)
+    const now = performance.now.bind(performance)
+    mock.method(performance, 'now', () => now() + 60_000)
+    try {
+      store.get(id)
+    } finally {
+      mock.restoreAll()
+    }
+    await until(() => errors.length === 2)
+    assert.deepEqual(
+      errors.map(({ code, suppressed }) => [code, suppressed]),
+      [
+        ['ERR_SEAL_BROKEN', 0],
+        ['ERR_SEAL_BROKEN', 2],
+      ],
+    )
+  })
+
+  it('counts what goes wrong in more ways than it tells apart, and still says that something does', async () => {
+    const { store, inside, errors } = sealed()
+    for (let count = 0; count < 70; count++) {
+      const stranger = new SealedSessionStore({ store: inside, keys: keys(1) })
+      stranger.set(id, Buffer.from('s'), HOUR)
+      assert.equal(store.get(id), undefined)
+    }
+    await until(() => errors.length === 65)
+    assert.equal(store.stats().unknownKey, 70)
+  })
+
   it('reports each key and kind once, not each value', async () => {
     const { inside, store, errors, codes } = sealed()
     const stranger = new SealedSessionStore({ store: inside, keys: keys(1) })
