@@ -69,10 +69,13 @@ function loadPrebuilt(): Addon {
   throw refusals.length === 0 ? missing(buildFile('Release')) : unsuitable(refusals)
 }
 
+/** Not `npm rebuild`: npm 12 runs no install script that the project has not allowed. */
+const buildCommand = `\`node ${join(packageFolder, 'native', 'build.mjs')}\``
+
 function missing(path: string): Error {
   return failure(
     'ERR_ADDON_NOT_BUILT',
-    `The native part of openssl-session is missing: ${path}. Build it with \`npm rebuild openssl-session\`, ` +
+    `The native part of openssl-session is missing: ${path}. Build it with ${buildCommand}, ` +
       'or in a checkout of its sources with `npm run build`.',
   )
 }
@@ -81,12 +84,12 @@ function unsuitable(refusals: string[]): Error {
   return failure(
     'ERR_NO_SUITABLE_PREBUILD',
     `None of the prebuilt addons of openssl-session runs on this system:\n${refusals.map((text) => `  ${text}\n`).join('')}` +
-      'Build one here with `npm rebuild openssl-session --foreground-scripts`, which names the packages that this takes.',
+      `Build one here with ${buildCommand}, which names the packages that this takes.`,
   )
 }
 
 function unloadable(path: string, error: Error): Error {
-  const rebuild = 'Build it again on this machine: `npm rebuild openssl-session`.'
+  const rebuild = `Build it again on this machine: ${buildCommand}.`
   if (/OPENSSL_\d/.test(error.message)) {
     const message = `${path} was built for a newer OpenSSL than the one installed (${error.message}). ${rebuild}`
     return failure('ERR_OPENSSL_VERSION_MISMATCH', message, error)

@@ -2,14 +2,18 @@
 // (`npm install`), for `npm run build:native`, and from scripts/setup.mjs.
 //
 //   node native/build.mjs [--debug] [--openssl_root=DIR] [--openssl_static=true]
+//
+// What is not on the command line comes from the environment: OPENSSL_SESSION_OPENSSL_ROOT, OPENSSL_SESSION_OPENSSL_STATIC, or
+// npm's own variables of `npm install --openssl_root=DIR`, which npm 12 knows no more.
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { requireNode, requireTools } from './toolchain.mjs'
+import { parseArgs } from 'node:util'
+import { findProgram, requireNode, requireTools } from './toolchain.mjs'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 const { engines } = JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8'))
@@ -50,15 +54,33 @@ function readRecord(options) {
   }
 }
 
-/** Options from the command line, else from npm's configuration (`npm install --openssl_static=true`). */
+/** What the environment says of an option: our own variable, else npm's. npm makes `false` of `--no-…`, others say 0. */
+function fromEnvironment(name, env) {
+  const value = env[`OPENSSL_SESSION_${name.toUpperCase()}`] || env[`npm_config_${name}`] || ''
+  return ['false', '0'].includes(value) ? '' : value
+}
+
+const isYes = (value) => ['true', '1'].includes(value)
+
+/** The option that asks for a build although a prebuilt addon would do; null when none does. */
+export function requestToBuild(env = process.env) {
+  const forUs = fromEnvironment('build_from_source', env)
+  if (isYes(forUs) || forUs === 'openssl-session') return 'build_from_source'
+  if (fromEnvironment('openssl_root', env)) return 'openssl_root'
+  return isYes(fromEnvironment('openssl_static', env)) ? 'openssl_static' : null
+}
+
+/** Options from the command line, else from the environment. */
 export function parseOptions(args, env = process.env) {
-  const value = (name) =>
-    args.find((arg) => arg.startsWith(`--${name}=`))?.slice(name.length + 3) ?? env[`npm_config_${name}`] ?? ''
-  const root = value('openssl_root')
+  const { values } = parseArgs({
+    args,
+    options: { debug: { type: 'boolean' }, openssl_root: { type: 'string' }, openssl_static: { type: 'string' } },
+  })
+  const root = values.openssl_root ?? fromEnvironment('openssl_root', env)
   return {
-    debug: args.includes('--debug'),
+    debug: values.debug ?? false,
     openssl_root: root && resolve(root),
-    openssl_static: value('openssl_static') === 'true',
+    openssl_static: isYes(values.openssl_static ?? fromEnvironment('openssl_static', env)),
   }
 }
 
@@ -78,14 +100,22 @@ function runNodeGyp(command, options) {
   }
 }
 
+/** node-gyp: a project's own; else the one in npm, which tells its scripts where it is, and others find by its program. */
 function nodeGyp() {
+  const npm = findProgram('npm')
+  const file =
+    resolveFrom(import.meta.url, 'node-gyp/bin/node-gyp.js') ??
+    process.env.npm_config_node_gyp ??
+    (npm && resolveFrom(realpathSync(npm), 'node-gyp/bin/node-gyp.js'))
+  if (file) return file
+  throw new Error('There is neither node-gyp nor npm, which has it. `npm install --save-dev node-gyp` installs it.')
+}
+
+function resolveFrom(place, name) {
   try {
-    return createRequire(import.meta.url).resolve('node-gyp/bin/node-gyp.js')
+    return createRequire(place).resolve(name)
   } catch {
-    // In somebody's node_modules there is only npm's own, whose place it tells its scripts.
-    const bundled = process.env.npm_config_node_gyp
-    if (bundled) return bundled
-    throw new Error('node-gyp is not installed. Run this through npm, or `npm install --save-dev node-gyp` first.')
+    return null
   }
 }
 

@@ -5,17 +5,21 @@ import { spawnSync } from 'node:child_process'
 import { accessSync, constants } from 'node:fs'
 import { delimiter, join } from 'node:path'
 
-/** Whether `program` is in one of the folders of PATH. */
-export function hasProgram(program) {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+/** Where `program` is, in the first of the folders of PATH that has it; undefined if none does. */
+export function findProgram(program) {
+  const files = (process.env.PATH ?? '').split(delimiter).map((folder) => join(folder, program))
+  return files.find((file) => {
     try {
-      accessSync(join(folder, program), constants.X_OK)
+      accessSync(file, constants.X_OK)
       return true
     } catch {
       return false
     }
   })
 }
+
+/** Whether `program` is in one of the folders of PATH. */
+export const hasProgram = (program) => findProgram(program) !== undefined
 
 const runs = (command, args, input) =>
   spawnSync(command, args, { input, stdio: ['pipe', 'ignore', 'ignore'] }).status === 0
@@ -75,6 +79,8 @@ export function installCommand(packagesOf) {
 
 /** Throws one error that names everything missing among `names` and how to get it. */
 export function requireTools(names, options = {}) {
+  const unknown = names.find((name) => !(name in needs))
+  if (unknown) throw new Error(`There is no tool "${unknown}" to look for, but ${Object.keys(needs).join(', ')}.`)
   const missing = names.filter((name) => !needs[name].there(options))
   if (missing.length === 0) return
   const list = missing.map((name) => `  - ${needs[name].what ?? name}`).join('\n')

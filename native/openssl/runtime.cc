@@ -46,7 +46,7 @@ constexpr unsigned long minor_of(unsigned long version) { return version >> 20; 
 constexpr const char* kHowToIsolate =
     "Load it with `import 'openssl-session'`, which isolates it (process.dlopen with RTLD_DEEPBIND); where that is not "
     "possible (not glibc, or under AddressSanitizer), build it with OpenSSL inside: "
-    "`npm run build:native -- --openssl_static=true`.";
+    "`node node_modules/openssl-session/native/build.mjs --openssl_static=true`.";
 
 [[noreturn]] void refuse(const char* code, const std::string& what, const char* advice) {
   throw binding::Error(binding::ErrorKind::kError, code, what + ' ' + advice);
@@ -66,12 +66,13 @@ void check_version() {
   const unsigned long library = OpenSSL_version_num();
   const bool new_enough = minor_of(library) >= minor_of(OPENSSL_VERSION_NUMBER);
   if (abi_of(library) == abi_of(OPENSSL_VERSION_NUMBER) && new_enough) return;
-  refuse("ERR_OPENSSL_VERSION_MISMATCH",
-         "openssl-session was built with the headers of OpenSSL " + std::string(kHeaderVersion) + " but " +
-             object_of(&OpenSSL_version_num).path + " is OpenSSL " +
-             std::string(version_in(OpenSSL_version(OPENSSL_VERSION))) + ".",
-         "Build it again on this machine (npm rebuild openssl-session), or install an OpenSSL of the same major "
-         "version that is at least as new.");
+  refuse(
+      "ERR_OPENSSL_VERSION_MISMATCH",
+      "openssl-session was built with the headers of OpenSSL " + std::string(kHeaderVersion) + " but " +
+          object_of(&OpenSSL_version_num).path + " is OpenSSL " +
+          std::string(version_in(OpenSSL_version(OPENSSL_VERSION))) + ".",
+      "Build it again on this machine (`node node_modules/openssl-session/native/build.mjs`), or install an OpenSSL of "
+      "the same major version that is at least as new.");
 }
 
 void initialise() {
@@ -95,7 +96,8 @@ void check_pairing() {
          object_of(&SSL_CTX_new).path +
              " was loaded into this process before, without isolation, and calls the libcrypto inside Node itself.",
          "Remove it from LD_PRELOAD, or load openssl-session before the module that brought it in, or build "
-         "openssl-session with OpenSSL inside: `npm run build:native -- --openssl_static=true`.");
+         "openssl-session with OpenSSL inside: `node node_modules/openssl-session/native/build.mjs "
+         "--openssl_static=true`.");
 }
 
 }  // namespace

@@ -81,19 +81,19 @@ describe('The package', () => {
     const { code, message } = loaded()
     assert.equal(code, 'ERR_NO_SUITABLE_PREBUILD')
     for (const name of ['libssl.so.4', 'static']) assert.ok(message?.includes(file(name)), message)
-    assert.match(message ?? '', /npm rebuild openssl-session/)
+    assert.ok(message?.includes(`node ${join(folder, 'native', 'build.mjs')}`), message)
   })
 
   describe('when it is installed', () => {
     /** Runs what npm runs, with no more on PATH than node, a shell and a package manager. */
-    function install(manager: string) {
+    function install(manager: string, asking: NodeJS.ProcessEnv = {}) {
       const bin = join(folder, 'bin')
       rmSync(bin, { recursive: true, force: true })
       mkdirSync(bin)
       symlinkSync(process.execPath, join(bin, 'node'))
       symlinkSync('/bin/sh', join(bin, 'sh'))
       writeFileSync(join(bin, manager), '#!/bin/sh\n', { mode: 0o755 })
-      const env = { PATH: bin, HOME: folder }
+      const env = { PATH: bin, HOME: folder, ...asking }
       return spawnSync(process.execPath, ['native/install.mjs'], { cwd: folder, env, encoding: 'utf8' })
     }
 
@@ -102,6 +102,37 @@ describe('The package', () => {
       const { status, stdout, stderr } = install('apt-get')
       assert.deepEqual([status, stdout, stderr], [0, '', ''])
     })
+
+    for (const [name, value] of [
+      ['OPENSSL_SESSION_BUILD_FROM_SOURCE', '1'],
+      ['OPENSSL_SESSION_OPENSSL_STATIC', 'true'],
+      ['OPENSSL_SESSION_OPENSSL_ROOT', '/opt/openssl'],
+      ['npm_config_build_from_source', 'true'],
+      ['npm_config_build_from_source', 'openssl-session'],
+      ['npm_config_openssl_root', '/opt/openssl'],
+    ] as const) {
+      it(`builds if asked by ${name}=${value}, even if an addon fits`, () => {
+        carry({ good: ['static'] })
+        const { status, stdout, stderr } = install('apt-get', { [name]: value })
+        assert.match(stdout, /^openssl-session builds its addon here: as asked/)
+        assert.deepEqual([status, /apt-get install -y g\+\+ make/.test(stderr)], [1, true], stderr)
+      })
+    }
+
+    for (const [name, value] of [
+      ['OPENSSL_SESSION_BUILD_FROM_SOURCE', '0'],
+      ['OPENSSL_SESSION_OPENSSL_STATIC', 'false'],
+      ['OPENSSL_SESSION_OPENSSL_ROOT', ''],
+      ['npm_config_build_from_source', 'false'],
+      ['npm_config_build_from_source', 'othermodule'],
+      ['npm_config_openssl_static', '0'],
+    ] as const) {
+      it(`is not made to build by ${name}=${value}`, () => {
+        carry({ good: ['static'] })
+        const { status, stdout, stderr } = install('apt-get', { [name]: value })
+        assert.deepEqual([status, stdout, stderr], [0, '', ''])
+      })
+    }
 
     for (const [manager, command] of Object.entries({
       'apt-get': /apt-get install -y g\+\+ make python3 pkg-config libssl-dev/,
