@@ -23,6 +23,9 @@ const addonFile = (options) => join(outputFolder(options), 'openssl_session.node
 /** Written after each successful build; its time is that build's beginning. */
 const recordFile = (options) => join(outputFolder(options), 'build-record.json')
 
+/** Variables that node-gyp and make take the compiler and its flags from. */
+const toolchainVariables = ['CC', 'CXX', 'CPPFLAGS', 'CXXFLAGS', 'LDFLAGS']
+
 function nativeFiles() {
   const folder = join(packageFolder, 'native')
   return readdirSync(folder, { recursive: true }).map((name) => join(folder, name))
@@ -39,6 +42,7 @@ function configuration(options) {
   const recipe = ['binding.gyp', 'native/configure.mjs'].map((name) => readFileSync(join(packageFolder, name)))
   return {
     options,
+    toolchain: Object.fromEntries(toolchainVariables.map((name) => [name, process.env[name] ?? ''])),
     openssl: ask('version'),
     node: process.version,
     sources: ask('sources').split('\n'),
@@ -83,6 +87,12 @@ export function parseOptions(args, env = process.env) {
     openssl_static: isYes(values.openssl_static ?? fromEnvironment('openssl_static', env)),
   }
 }
+
+/** Variables by which another process parses the same options. */
+export const environmentOf = ({ openssl_root, openssl_static }) => ({
+  OPENSSL_SESSION_OPENSSL_ROOT: openssl_root || '0',
+  OPENSSL_SESSION_OPENSSL_STATIC: `${openssl_static}`,
+})
 
 /** The options of the addon that is there: who once chose a static OpenSSL keeps it in later incremental builds. */
 export const previousOptions = () => readRecord({ debug: false })?.options ?? parseOptions([])

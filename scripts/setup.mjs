@@ -7,7 +7,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { buildNative, previousOptions } from '../native/build.mjs'
+import { buildNative, environmentOf, parseOptions, previousOptions, requestToBuild } from '../native/build.mjs'
 import { requireNode, requireTools } from '../native/toolchain.mjs'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -15,8 +15,11 @@ process.chdir(packageFolder)
 
 const readJson = (file) => JSON.parse(readFileSync(file, 'utf8'))
 
-function run(command, args) {
-  const { status, error } = spawnSync(command, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+function run(command, args, env = {}) {
+  const { status, error } = spawnSync(command, args, {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    env: { ...process.env, ...env },
+  })
   if (status !== 0) throw new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error })
 }
 
@@ -42,11 +45,15 @@ function prune(outputs, sources) {
 
 try {
   requireNode(readJson('package.json').engines.node)
-  const options = previousOptions()
-  const tools = ['compiler', 'make', 'python3', 'pkg-config', 'headers', 'openssl', ...process.argv.slice(2)]
-  requireTools(tools, { opensslRoot: options.openssl_root })
+  const args = process.argv.slice(2)
+  const flags = args.filter((arg) => arg.startsWith('-'))
+  const isAsked = flags.length > 0 || requestToBuild() !== null
+  const options = isAsked ? parseOptions(flags) : previousOptions()
+  const tools = ['compiler', 'make', 'python3', 'pkg-config', 'headers', 'openssl']
+  requireTools([...tools, ...args.filter((arg) => !flags.includes(arg))], { opensslRoot: options.openssl_root })
   if (!packagesAreCurrent()) {
-    run('npm', ['ci', '--no-audit', '--no-fund', '--foreground-scripts'])
+    // Its install script builds the addon, too.
+    run('npm', ['ci', '--no-audit', '--no-fund', '--foreground-scripts'], environmentOf(options))
   }
   buildNative(options)
   prune('dist', 'lib')

@@ -149,4 +149,29 @@ describe('The package', () => {
       })
     }
   })
+
+  describe('when it is built', () => {
+    const script = (name: string, ...args: string[]) =>
+      spawnSync(process.execPath, [join(packageFolder, name), ...args], { encoding: 'utf8' })
+
+    it('refuses the name of a tool that it does not know, and says which there are', () => {
+      const { status, stderr } = script('scripts/setup.mjs', 'reddis')
+      assert.equal(status, 1)
+      assert.match(stderr, /^\nThere is no tool "reddis" to look for, but compiler, make, .*redis\.\n$/)
+    })
+
+    for (const name of ['scripts/setup.mjs', 'native/build.mjs']) {
+      it(`refuses an option that it does not know: ${name}`, () => {
+        const { status, stderr } = script(name, '--openssl_rot=/opt/openssl')
+        assert.equal(status, 1)
+        assert.match(stderr, /^\nUnknown option '--openssl_rot'/)
+      })
+    }
+
+    it('says where an OpenSSL was looked for that is not there', () => {
+      const { status, stderr } = script('native/build.mjs', '--openssl_root=/opt/nowhere')
+      assert.equal(status, 1)
+      assert.match(stderr, /pkg-config finds no OpenSSL under \/opt\/nowhere .*Check --openssl_root/)
+    })
+  })
 })
