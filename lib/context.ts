@@ -20,6 +20,7 @@ import {
 import type { TLSSocket } from './socket.js'
 import { intervalOption } from './stores/input.js'
 import type { Awaitable } from './stores/store.js'
+import { trustSystem } from './system-trust.js'
 import { TicketKeyRing, type TicketKeys, type TicketKeysError } from './ticket-keys.js'
 
 /** How a context keeps sessions. */
@@ -349,8 +350,7 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
   _prepareToVerify(): void {
     if (!this.#trustsSystem) return
     this.#trustsSystem = false
-    // A system without a store is no error: its verifications fail, one by one and with a reason.
-    libssl.SSL_CTX_set_default_verify_paths(this.handle)
+    trustSystem(this.handle)
   }
 
   /** @internal Has the tickets of `other` go on opening until the function in `ticketKeys` has answered. */
