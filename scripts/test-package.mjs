@@ -18,6 +18,7 @@ const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 process.chdir(packageFolder)
 const folder = join('build', 'package')
 const project = join(folder, 'project')
+const bare = join(folder, 'bare')
 
 /** Bounds in bytes: of the tarball, and of what it becomes. */
 const limits = { size: 7_000_000, unpackedSize: 18_000_000 }
@@ -85,7 +86,7 @@ function install(tarball) {
   const types = `@types/node@${JSON.parse(readFileSync('package.json', 'utf8')).devDependencies['@types/node']}`
   const args = ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
   output('npm', [...args, types, join('..', basename(tarball))], { cwd: project })
-  for (const name of ['consumer.mjs', 'consumer.cjs', 'consumer.ts']) {
+  for (const name of ['consumer.mjs', 'consumer.cjs', 'consumer.ts', 'consumer.cts', 'trust.mjs']) {
     copyFileSync(join('test', 'package', name), join(project, name))
   }
   const request = 'req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost'
@@ -99,19 +100,20 @@ function checkTypes() {
   const tsc = createRequire(import.meta.url)
     .resolve('typescript/package.json')
     .replace('package.json', 'bin/tsc')
-  for (const [module, moduleResolution] of [
-    ['node16', 'node16'],
-    ['esnext', 'bundler'],
+  for (const [module, moduleResolution, ...files] of [
+    ['node16', 'node16', 'consumer.ts'],
+    ['nodenext', 'nodenext', 'consumer.ts', 'consumer.cts'],
+    ['esnext', 'bundler', 'consumer.ts'],
   ]) {
     const compilerOptions = { module, moduleResolution, strict: true, noEmit: true, target: 'es2023', types: ['node'] }
     const lib = ['es2023', 'esnext.disposable']
     writeFileSync(
       join(project, 'tsconfig.json'),
-      JSON.stringify({ compilerOptions: { ...compilerOptions, lib }, files: ['consumer.ts'] }),
+      JSON.stringify({ compilerOptions: { ...compilerOptions, lib }, files }),
     )
     const { status, stdout } = spawnSync(process.execPath, [tsc, '-p', '.'], { cwd: project, encoding: 'utf8' })
     assert.equal(status, 0, stdout)
-    console.log(`types: good with moduleResolution ${moduleResolution}`)
+    console.log(`types: good with moduleResolution ${moduleResolution} (${files.join(', ')})`)
   }
 }
 
@@ -146,7 +148,8 @@ function runner(root, node) {
 
 function checkIn(root, node) {
   const run = runner(root, node)
-  assert.equal(run(['sh', '-c', 'command -v cc g++ make python3 || echo none']), 'none\n')
+  const look = 'for name in cc c++ gcc g++ clang clang++ make python3; do command -v $name; done; true'
+  assert.equal(run(['sh', '-c', look]), '')
   // What npm would have run. It says nothing, because there is nothing to do.
   assert.equal(run(['node', 'node_modules/openssl-session/native/install.mjs']), '')
   const report = JSON.parse(run(['node', 'consumer.mjs']))
@@ -169,6 +172,48 @@ function checkIn(root, node) {
   }
   const { libraryVersion, addon } = report.runtime
   console.log(`OpenSSL ${libraryVersion}, Node.js ${report.node}: ${basename(addon)}${also}`)
+}
+
+/** With OpenSSL inside, on systems whose certificates are elsewhere than on the one it was built on. */
+function checkTrustIn(root, node) {
+  const run = runner(root, node)
+  const trusted = (bundle) => {
+    const script = `for folder in /usr/lib/ssl /etc/ssl /etc/pki; do
+        /bin/mkdir -p $folder && /bin/mount -t tmpfs none $folder || exit
+      done
+      if [ "$1" ]; then /bin/mkdir -p "\${1%/*}" && /bin/cp cert.pem "$1" || exit; fi
+      exec node trust.mjs`
+    const { authorized, linkage } = JSON.parse(
+      run(['sh', '-c', script, 'sh', bundle], { OPENSSL_SESSION_LIBSSL: 'static' }),
+    )
+    assert.equal(linkage, 'static')
+    return authorized
+  }
+  const bundles = ['/etc/ssl/certs/ca-certificates.crt', '/etc/pki/tls/certs/ca-bundle.crt', '/etc/ssl/cert.pem']
+  assert.deepEqual(bundles.map(trusted), [true, true, true])
+  assert.equal(trusted(''), false)
+  console.log('static: trusts what Debian, RHEL and Alpine trust')
+}
+
+/** A project that left the optional dependencies out. */
+function installWithoutOptional(tarball) {
+  mkdirSync(bare, { recursive: true })
+  writeFileSync(join(bare, 'package.json'), '{ "private": true, "type": "module" }\n')
+  const args = ['install', '--omit=optional', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  output('npm', [...args, join('..', basename(tarball))], { cwd: bare })
+}
+
+/** Only what needs the optional dependencies fails, and says so. */
+function checkWithoutOptional(root, node) {
+  const program = `
+    import { LmdbSessionStore, MemorySessionStore } from 'openssl-session/stores'
+    import { createServer } from 'openssl-session'
+    createServer({ sessionStore: new MemorySessionStore() })
+    try { new LmdbSessionStore('sessions.mdb') } catch ({ code, message }) { console.log(code, message) }`
+  // Not where it is, because Node.js would find the checkout's packages above it.
+  const script = `/bin/mount --bind ${join(inside, bare)} /mnt && cd /mnt && exec node --input-type=module --eval "$1"`
+  assert.match(runner(root, node)(['sh', '-c', script, 'sh', program]), /^ERR_STORE_UNAVAILABLE .*npm install lmdb/)
+  console.log('without optional dependencies: ERR_STORE_UNAVAILABLE from LmdbSessionStore, and no more')
 }
 
 /** The same program and the addons of arm64, by an emulator, with the arm64 libraries of the root. */
@@ -203,9 +248,14 @@ try {
   install(tarball)
   checkTypes()
   bundle()
+  installWithoutOptional(tarball)
   for (const root of names.length > 0 ? names : Object.keys(roots)) {
     makeRoot(root)
     for (const node of nodes) checkIn(root, node)
+    if (root === '3.0') {
+      checkTrustIn(root, nodes[0])
+      checkWithoutOptional(root, nodes[0])
+    }
     checkArm64In(root, nodes[0])
   }
 } catch (error) {
