@@ -2,7 +2,9 @@
 // use the library of the machine, and one with OpenSSL inside. Each is built in a system of its own (scripts/roots.mjs) and
 // so comes out the same, byte for byte, whatever machine this runs on.
 //
-//   node scripts/prebuild.mjs [--check] [--arch=x64,arm64] [NAME ...]      --check: builds each once more and compares
+//   node scripts/prebuild.mjs [--check] [--arch=x64,arm64] [NAME ...]
+//
+// With --check, for a release, each is built with the latest OpenSSL of its Debian, then once more, and both are compared.
 //
 // Those for arm64 are built on x64 too, by Debian's compiler for it.
 // The folders are prebuildify's (prebuilds/<platform>-<arch>/); prebuildify itself knows one addon for each platform, and
@@ -15,7 +17,7 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { checkPrebuild } from './check-prebuilds.mjs'
-import { addArm64, entering, inside, makeRoot, opensslPrefix } from './roots.mjs'
+import { addArm64, entering, inside, makeRoot, opensslPackage, opensslPrefix, refreshOpenssl } from './roots.mjs'
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
@@ -68,6 +70,10 @@ function make(name, arch, twice) {
   copyFileSync(built, `${file}.new`)
   renameSync(`${file}.new`, file)
   console.log(checkPrebuild(file))
+  const { openssl, isStatic } = prebuilds[name]
+  console.log(
+    `  ${isStatic ? 'has' : 'built with the headers of'} Debian's OpenSSL ${opensslPackage(openssl)}${isStatic ? ' inside' : ''}`,
+  )
   if (!twice) return
   // In another folder, whose name must not show either.
   const again = build(name, arch, join('build', 'prebuild', arch, `${name}-again`))
@@ -81,6 +87,9 @@ try {
     options: { check: { type: 'boolean', default: false }, arch: { type: 'string', default: 'x64,arm64' } },
   })
   const names = positionals.length > 0 ? positionals : Object.keys(prebuilds)
+  if (values.check) {
+    for (const openssl of new Set(names.map((name) => prebuilds[name].openssl))) refreshOpenssl(openssl)
+  }
   for (const arch of values.arch.split(',')) for (const name of names) make(name, arch, values.check)
 } catch (error) {
   console.error(error.message)

@@ -6,6 +6,7 @@
 //
 // They are of x64. Libraries of arm64, a compiler for it and its emulator are added to them when they are wanted.
 // Needs Linux, debootstrap and the rights of root (debootstrap, chroot and mounts of its own namespace need them).
+// Exits with 69 when these rights or Debian's archive are not to be had here, and with 1 when anything else is wrong.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -40,6 +41,15 @@ const emulatorRoot = '3.0'
 
 const rootFolder = (name) => join(packageFolder, 'build', 'roots', name)
 
+/** What this machine or the network refuses, so that nothing can be said of what was to be tested. */
+class Unavailable extends Error {
+  exitCode = 69
+}
+
+/** How debootstrap and apt say that the archive does not answer, or not with what it promised. */
+const archiveFailure =
+  /Failed (getting|to fetch)|Couldn't (retrieve|download)|Could(n't| not) (resolve|connect)|Unable to connect|Hash Sum mismatch|Release file .*(expired|not valid)/
+
 /** Runs a command, and shows what it said if it fails. */
 function run(command, args, options = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
@@ -48,8 +58,22 @@ function run(command, args, options = {}) {
     ...options,
   })
   if (status === 0) return
-  process.stderr.write(`${stdout ?? ''}${stderr ?? ''}`)
-  throw new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error })
+  const said = `${stdout ?? ''}${stderr ?? ''}`
+  process.stderr.write(said)
+  throw Object.assign(new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error }), { said })
+}
+
+/** Throws unless this process may mount and change its root. */
+function requireRights() {
+  const { status, stderr } = spawnSync(
+    'unshare',
+    ['--mount', 'sh', '-c', 'mount -t tmpfs none /mnt && chroot / true'],
+    {
+      encoding: 'utf8',
+    },
+  )
+  if (status !== 0)
+    throw new Unavailable(`The rights of root are needed, to mount and to chroot. ${stderr ?? ''}`.trim())
 }
 
 /** The folder of the system that has OpenSSL `name`. It is made if it is not there, which takes a minute. */
@@ -66,7 +90,9 @@ export function makeRoot(name) {
   const openssl = ['openssl', 'libssl-dev']
   const include = recipe.from ? packages : [...packages, ...openssl]
   fromArchive(() =>
-    run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror]),
+    run('debootstrap', ['--variant=minbase', `--include=${include.join()}`, recipe.suite, folder, mirror], {
+      env: { ...process.env, LC_ALL: 'C' },
+    }),
   )
   writeFileSync(join(folder, 'etc', 'hosts'), '127.0.0.1 localhost\n::1 localhost\n')
   if (recipe.from) {
@@ -81,19 +107,25 @@ export function makeRoot(name) {
   return folder
 }
 
-/** Says what a failure most likely means that comes while packages are fetched. */
+/** Tells a failure of the archive from others that come while packages are fetched. */
 function fromArchive(fetching) {
   try {
     fetching()
   } catch (cause) {
+    if (!archiveFailure.test(cause.said)) throw cause
     const why = 'There is no network, or the mirror is down or out of step; what it said is above.'
-    throw new Error(`Debian's packages could not be had from ${mirror}, so nothing was tested. ${why}`, { cause })
+    throw new Unavailable(`Debian's packages could not be had from ${mirror}, so nothing was tested. ${why}`, { cause })
   }
 }
 
 /** Signatures are checked as always, but mirrors that are brought up to date seldom are good for two months. */
 function aptGet(name, ...args) {
-  const settings = ['Acquire::Min-ValidTime=5184000', 'Acquire::Retries=3', 'APT::Install-Recommends=false']
+  const settings = [
+    'Acquire::Min-ValidTime=5184000',
+    'Acquire::Retries=3',
+    'APT::Install-Recommends=false',
+    'APT::Update::Error-Mode=any',
+  ]
   const apt = ['apt-get', ...settings.flatMap((setting) => ['-o', setting]), '--yes', ...args]
   fromArchive(() => run(...entering(name, apt)))
 }
@@ -127,6 +159,25 @@ export function addArm64(name) {
   if (name === emulatorRoot) aptGet(name, 'install', 'qemu-user-static')
   rmSync(join(rootFolder(name), 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
   writeFileSync(stamp, '')
+}
+
+/** Brings the OpenSSL of a root up to date with the archive, for a release: what is linked statically has the fixes of that day. */
+export function refreshOpenssl(name) {
+  const folder = makeRoot(name)
+  const { suite, from = suite } = roots[name]
+  // Those of arm64 that were unpacked get no fixes.
+  const hasBoth = existsSync(join(folder, '.has-arm64')) && name !== '1.1.1'
+  aptGet(name, 'update')
+  aptGet(name, 'install', '-t', from, 'openssl', 'libssl-dev', ...(hasBoth ? ['libssl-dev:arm64'] : []))
+  rmSync(join(folder, 'var', 'cache', 'apt', 'archives'), { recursive: true, force: true })
+}
+
+/** The version of a root's OpenSSL as Debian counts it, with the fixes that it has: `3.0.17-1~deb12u3`. */
+export function opensslPackage(name) {
+  const status = readFileSync(join(rootFolder(name), 'var', 'lib', 'dpkg', 'status'), 'utf8')
+  const entries = status.split('\n\n').filter((text) => text.startsWith('Package: libssl-dev\n'))
+  const entry = entries.find((text) => text.includes('\nArchitecture: amd64\n'))
+  return entry.match(/^Version: (.*)$/m)[1]
 }
 
 /** The folder of a Node.js out of npm, which is put next to the roots, as seen inside one. */
@@ -183,8 +234,7 @@ export function opensslPrefix(name, arch) {
   if (arch === 'arm64') addArm64(name)
   const prefix = join(packageFolder, 'build', 'openssl', arch, name)
   const libraries = join(root, 'usr', 'lib', multiarch[arch])
-  const description = readFileSync(join(libraries, 'pkgconfig', 'openssl.pc'), 'utf8')
-  const version = description.match(/^Version: *(.*)$/m)[1]
+  const version = opensslPackage(name)
   const stamp = join(prefix, '.version')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return prefix
   rmSync(prefix, { recursive: true, force: true })
@@ -211,6 +261,7 @@ export function opensslPrefix(name, arch) {
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
     const [verb, name, ...rest] = process.argv.slice(2)
+    requireRights()
     if (verb === 'run') {
       makeRoot(name)
       const node = rest[0]?.startsWith('--node=') ? rest.shift().slice('--node='.length) : undefined
@@ -222,6 +273,6 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
     }
   } catch (error) {
     console.error(error.message)
-    process.exitCode = 1
+    process.exitCode = error.exitCode ?? 1
   }
 }
