@@ -2,6 +2,7 @@
 // Debian 11 for libssl.so.1.1), the libraries that their name says and no other, and nothing offered but the entry point.
 //
 //   node scripts/check-prebuilds.mjs [FILE ...]        or all under prebuilds/
+//   node scripts/check-prebuilds.mjs --all             and all that the package carries must be there
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync } from 'node:fs'
@@ -57,9 +58,19 @@ function prebuilds() {
   return names.sort().map((name) => join(prebuildFolder, name))
 }
 
+/** Throws unless everything is there that the package carries. */
+function requireAll() {
+  const names = ['libssl.so.4', 'libssl.so.3', 'libssl.so.1.1', 'static']
+  const files = ['x64', 'arm64'].flatMap((arch) => names.map((name) => join(`linux-${arch}`, `${name}.node`)))
+  const missing = files.filter((file) => !existsSync(join(prebuildFolder, file)))
+  if (missing.length === 0) return
+  throw new Error(`These prebuilt addons are missing (\`npm run prebuilds\` makes them): ${missing.join(', ')}.`)
+}
+
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   try {
-    const args = process.argv.slice(2)
+    const args = process.argv.slice(2).filter((arg) => arg !== '--all')
+    if (process.argv.includes('--all')) requireAll()
     const files = args.length > 0 ? args : prebuilds()
     if (files.length === 0) throw new Error('There are no prebuilds: `npm run prebuilds` makes them.')
     for (const file of files) console.log(checkPrebuild(file))

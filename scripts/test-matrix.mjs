@@ -5,6 +5,7 @@
 //   node scripts/test-matrix.mjs [--minutes=60]       all cells that have no result yet, the most important first, while there is time
 //   node scripts/test-matrix.mjs 3.5 4.0 [--node=20,22]          these cells
 //   node scripts/test-matrix.mjs 3.5 build/test/some.test.js     some tests, of which nothing is kept
+//   node scripts/test-matrix.mjs --check              runs nothing: all cells must have passed for this very state, and docs/matrix.md say so
 //   node scripts/test-matrix.mjs --quick              one other OpenSSL, and the tests that tell most of it
 
 import { spawnSync } from 'node:child_process'
@@ -104,22 +105,45 @@ function cellsOf(names, nodes) {
   return cells.sort((one, other) => rank(one) - rank(other))
 }
 
-function writePage(why) {
+const pageFile = join('docs', 'matrix.md')
+
+function pageText(why) {
   const systems = Object.entries(roots).map(([name, { suite }]) => ({ name, suite, addon: prebuilt(name) }))
-  const nodes = nodeMajors.toSorted()
-  writeFileSync(join('docs', 'matrix.md'), page({ systems, nodes, resultOf, why }).join('\n'))
+  return page({ systems, nodes: nodeMajors.toSorted(), resultOf, why }).join('\n')
+}
+
+const writePage = (why) => writeFileSync(pageFile, pageText(why))
+
+/** Throws unless every cell has passed, with the files that are there now, and the page tells of it. */
+function requireComplete() {
+  const cells = cellsOf(rootNames, nodeMajors)
+  const wanting = cells.filter(({ root, node }) => !hasPassed(resultOf(root, node) ?? { totals: null }))
+  if (wanting.length > 0) {
+    const names = wanting.map(({ root, node }) => `OpenSSL ${root} with Node.js ${node}`)
+    const advice = '`npm run test:matrix` runs those that were not run, or not for this state of the files.'
+    throw new Error(`${wanting.length} of ${cells.length} cells have not passed: ${names.join(', ')}. ${advice}`)
+  }
+  if (readFileSync(pageFile, 'utf8') !== pageText('')) throw new Error(`${pageFile} is not that of these results.`)
+  console.log(`All ${cells.length} cells have passed.`)
 }
 
 try {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { node: { type: 'string' }, minutes: { type: 'string' }, quick: { type: 'boolean', default: false } },
+    options: {
+      node: { type: 'string' },
+      minutes: { type: 'string' },
+      quick: { type: 'boolean', default: false },
+      check: { type: 'boolean', default: false },
+    },
   })
   const names = positionals.filter((name) => roots[name])
   const files = positionals.filter((name) => name.endsWith('.js'))
   const nodes = values.node?.split(',')
   mkdirSync(folder, { recursive: true })
-  if (values.quick || files.length > 0) {
+  if (values.check) {
+    requireComplete()
+  } else if (values.quick || files.length > 0) {
     const chosen = values.quick ? testFiles(quick.files) : files
     const cells = values.quick ? [quick] : cellsOf(names.length > 0 ? names : rootNames, nodes ?? ['20'])
     const results = cells.map(({ root, node }) => run(root, node, chosen))
