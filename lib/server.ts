@@ -161,7 +161,7 @@ export class Server extends net.Server {
       : null
     const maxEarlyData = bytes(options.maxEarlyData ?? 0, 'options.maxEarlyData')
     // Nothing less than a session that nobody else can get keeps what comes early from coming twice.
-    this.#maxEarlyData = this.#sessions?.takes ? maxEarlyData : 0
+    this.#maxEarlyData = this.#sessions?.takes && options.sessionStore?.atomicTake !== false ? maxEarlyData : 0
     this.#owner = this.#makeOwner()
     this.#settings = options
     this.#context = this.#makeContext(options)

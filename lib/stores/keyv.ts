@@ -21,6 +21,15 @@ export interface KeyvSessionStoreOptions {
   keyv: KeyvLike
   /** What the keys begin with, after Keyv's own namespace; `tls-session:` by default. The id follows in hexadecimal. */
   prefix?: string
+  /**
+   * Vouches that of several callers who delete the same key at the same moment, in any number of processes, the adapter's
+   * `delete` answers `true` to one at most. Then `take` is atomic, and a server with `maxEarlyData` accepts early data with
+   * sessions from here. False by default: Keyv does not tell, and where it is not so early data could be replayed.
+   * Adapters that answer with the count of what the database has deleted (`@keyv/redis`) and a `Map` within
+   * one process keep it; one that reads before it deletes does not, and none does under a cache of its own in each process.
+   * @see RFC 8446 section 8.1
+   */
+  atomicDelete?: boolean
 }
 
 /**
@@ -29,8 +38,9 @@ export interface KeyvSessionStoreOptions {
  *
  * - **Single use is as good as the adapter's `delete`.** Keyv has no operation that reads and deletes. `take` reads, then
  *   deletes, and gives the session to the caller whose `delete` is told that there was something to delete. With an adapter
- *   that knows (a Map, Redis, most SQL databases) that is one caller of all; with one that answers `true` in any case, two
- *   that come at the same moment may both get the session, and a TLS 1.3 session be used twice.
+ *   that knows (a Map, Redis) that is one caller of all; with one that answers `true` in any case, two that come at the same
+ *   moment may both get the session, and a TLS 1.3 session be used twice. Early data is therefore accepted only where the
+ *   application vouches for the adapter by `atomicDelete`.
  * - **Make the instance, and its adapter if that has the option, with `throwOnErrors: true`.** Otherwise Keyv answers that a
  *   session is not there when its database is down: handshakes go on just as well, but neither `sessionStoreError` nor the
  *   circuit breaker hears of it.
@@ -41,18 +51,24 @@ export interface KeyvSessionStoreOptions {
 export class KeyvSessionStore implements SessionStore {
   /** What the keys begin with. */
   readonly prefix: string
+  /** What the application has said by `atomicDelete`. */
+  readonly atomicTake: boolean
   readonly #keyv: KeyvLike
   readonly #calls: Calls
 
   /** Throws `ERR_INVALID_ARG_TYPE` when the instance is none. */
   constructor(options: KeyvLike | KeyvSessionStoreOptions) {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'a Keyv or an object', options)
-    const given = 'keyv' in options ? options : { keyv: options }
+    const given: KeyvSessionStoreOptions = 'keyv' in options ? options : { keyv: options }
     const methods = given.keyv as Partial<KeyvLike> | null | undefined
     for (const name of ['get', 'set', 'delete'] as const) {
       if (typeof methods?.[name] !== 'function') throw wrongType('keyv', 'an instance of Keyv', methods)
     }
+    if (given.atomicDelete !== undefined && typeof given.atomicDelete !== 'boolean') {
+      throw wrongType('options.atomicDelete', 'a boolean', given.atomicDelete)
+    }
     this.#keyv = given.keyv
+    this.atomicTake = given.atomicDelete === true
     this.#calls = new Calls(given.prefix, (error) => clientFailure('Keyv', error))
     this.prefix = this.#calls.prefix
   }

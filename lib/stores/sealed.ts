@@ -72,6 +72,8 @@ const PATIENCE = 1000
  */
 export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealError] }> implements SessionStore {
   readonly take?: (id: Buffer) => Awaitable<Buffer | undefined>
+  /** As the store inside. */
+  readonly atomicTake: boolean | undefined
   readonly #store: SessionStore
   readonly #context: Uint8Array
   readonly #source: KeySource<SealingKeys> | null
@@ -94,6 +96,7 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     }
     const interval = intervalOption('refreshInterval', refreshInterval, 60)
     this.#store = store
+    this.atomicTake = store.atomicTake
     this.#context = Buffer.from(sessionIdContext as string)
     if (this.#context.length > 255)
       throw wrongType('options.sessionIdContext', 'at most 255 bytes', this.#context.length)

@@ -43,6 +43,14 @@ export interface SessionStore {
   take?(id: Buffer): Awaitable<Buffer | null | undefined>
 
   /**
+   * Whether `take` keeps that promise. Where there is a `take` it does, unless this is false: then sessions are taken as
+   * ever, and a server accepts no early data with them, since one might be given to two. Read once, by the constructor
+   * of the server.
+   * @see RFC 8446 section 8.1
+   */
+  readonly atomicTake?: boolean | undefined
+
+  /**
    * Stores a session, replacing the one with the same id.
    * @param ttl Seconds until it expires, fractions allowed. Zero or less says that it has expired already: nothing is
    *   stored, and what was stored under this id is gone.

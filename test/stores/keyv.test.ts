@@ -86,7 +86,15 @@ describe('KeyvSessionStore', () => {
   })
 
   it('refuses what is no Keyv, and a prefix that is none', () => {
-    for (const wrong of [undefined, null, 'keyv', {}, { keyv: {} }, { keyv: new Keyv(), prefix: 7 }]) {
+    for (const wrong of [
+      undefined,
+      null,
+      'keyv',
+      {},
+      { keyv: {} },
+      { keyv: new Keyv(), prefix: 7 },
+      { keyv: new Keyv(), atomicDelete: 1 },
+    ]) {
       assert.throws(() => new KeyvSessionStore(wrong as unknown as KeyvLike), { code: 'ERR_INVALID_ARG_TYPE' })
     }
   })

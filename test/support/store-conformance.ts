@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { SessionStore } from 'openssl-session/stores'
 
 /** A store that can do everything the interface has. */
-export type WholeStore = Required<SessionStore>
+export type WholeStore = Required<Omit<SessionStore, 'atomicTake'>>
 
 /** Opens an empty store; it is closed after each test. */
 export type OpenStore = () => WholeStore | Promise<WholeStore>

@@ -2,12 +2,14 @@
 // client sends early is lost, whatever becomes of it.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
 import net from 'node:net'
+import Keyv from 'keyv'
 import { createServer, type ServerOptions, Session, type SessionStoreError, type TLSSocket } from 'openssl-session'
 import { SSL_CTX_set_max_early_data, SSL_SESSION_set_max_early_data } from 'openssl-session/libssl'
-import { MemorySessionStore, type SessionStore } from 'openssl-session/stores'
+import { KeyvSessionStore, MemorySessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { Gate } from '../support/gate.js'
 import { openSession, Program } from '../support/programs.js'
@@ -246,16 +248,47 @@ describeInEachHome('early data', (home) => {
       assert.equal(seen.socket.earlyData, 'rejected')
     }
 
+    const withoutTake = (inner: SessionStore): SessionStore => ({
+      get: (id) => inner.get(id),
+      set: (id, session, ttl) => inner.set(id, session, ttl),
+      delete: (id) => inner.delete(id),
+    })
+
+    /** A session out of a server that accepts early data with it, shown to one that has the same sessions in `second`. */
+    async function rejectedWith(first: SessionStore, second: SessionStore): Promise<void> {
+      const { port } = await accepting({ sessionStore: first })
+      const session = await opened(port)
+      await arrivesLate({ session, ...(await accepting({ sessionStore: second })) }, true)
+    }
+
     it('by a server whose store cannot take', async () => {
       const inner = new MemorySessionStore()
-      const { port } = await accepting({ sessionStore: inner })
-      const sessionStore: SessionStore = {
-        get: (id) => inner.get(id),
-        set: (id, session, ttl) => inner.set(id, session, ttl),
-        delete: (id) => inner.delete(id),
+      await rejectedWith(inner, withoutTake(inner))
+    })
+
+    it('by a server whose store seals what another keeps that cannot take', async () => {
+      const inner = new MemorySessionStore()
+      const keys = [randomBytes(32)]
+      const sealed = (store: SessionStore): SessionStore => new SealedSessionStore({ store, keys })
+      await rejectedWith(sealed(inner), sealed(withoutTake(inner)))
+    })
+
+    it('by a server whose store takes as well as Keyv can, sealed or not, unless the application vouches for the adapter', async () => {
+      const keys = [randomBytes(32)]
+      const sealed = (store: SessionStore): SessionStore => new SealedSessionStore({ store, keys })
+      for (const around of [(store: SessionStore) => store, sealed]) {
+        const keyv = new Keyv()
+        const vouched = around(new KeyvSessionStore({ keyv, atomicDelete: true }))
+        await rejectedWith(vouched, around(new KeyvSessionStore(keyv)))
+        await rejectedWith(vouched, around(new KeyvSessionStore({ keyv, atomicDelete: false })))
+        const { port, visits } = await accepting({ sessionStore: vouched })
+        const session = await opened(port)
+        for (const outcome of ['accepted', 'rejected']) {
+          const client = await visit(port, { session })
+          assert.equal(client.earlyData, outcome)
+          assert.equal(visits.at(-1)?.early, outcome === 'accepted' ? message : '')
+        }
       }
-      const session = await opened(port)
-      await arrivesLate({ session, ...(await accepting({ sessionStore })) }, true)
     })
 
     it('by a server that takes none', async () => {
