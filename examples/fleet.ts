@@ -3,7 +3,9 @@ import { createServer } from 'openssl-session'
 import { RedisSessionStore, SealedSessionStore } from 'openssl-session/stores'
 import { createClient } from 'redis'
 
-const client = createClient({ url: process.env.REDIS_URL ?? 'redis://127.0.0.1:6379', pingInterval: 10_000 })
+const url = process.env.REDIS_URL ?? 'redis://127.0.0.1:6379'
+const reconnectStrategy = (retries: number) => Math.min(50 * 2 ** retries, 2000)
+const client = createClient({ url, pingInterval: 10_000, socket: { socketTimeout: 25_000, reconnectStrategy } })
 client.on('error', (error) => console.error('redis:', error.message)) // it connects again by itself
 client.connect() // not awaited: handshakes need no store
 

@@ -13,7 +13,7 @@ import { connect } from 'openssl-session'
 import { Agent, fetch } from 'undici'
 import { WebSocket } from 'ws'
 import { Program, versionFlag } from '../support/programs.js'
-import { RedisServer } from '../support/redis.js'
+import { RedisCluster, RedisServer } from '../support/redis.js'
 import { closeAll, inEachVersion, readAll, until } from '../support/tls.js'
 
 const run = promisify(execFile)
@@ -24,7 +24,7 @@ const pages = {
   'http.md': ['examples/http.ts', 'examples/http2.ts', 'examples/websocket.ts'],
   'processes.md': ['examples/cluster.ts'],
   'security.md': [],
-  'stores.md': ['examples/fleet.ts', 'examples/metrics.ts'],
+  'stores.md': ['examples/fleet.ts', 'examples/nodes.ts', 'examples/metrics.ts'],
   'tickets.md': ['examples/tickets.ts'],
 }
 
@@ -231,6 +231,30 @@ describe('The example of', () => {
       assert.equal(await visit(two, '-sess_in', file), 'resumed')
       await redis.stop()
       assert.equal(await visit(one, '-sess_in', file), 'new')
+    })
+  })
+
+  describe('nodes', () => {
+    it('starts without its Cluster, and resumes when there is one', async function () {
+      this.timeout(60_000)
+      const cluster = await RedisCluster.start()
+      await Promise.all(cluster.nodes.map((node) => node.kill()))
+      const example = await start('nodes', { REDIS_URLS: cluster.nodes.map(({ url }) => url).join(' ') })
+      const file = join(folder, 'nodes.pem')
+      const visit = async (...args: string[]): Promise<string | undefined> => {
+        const connect = ['-connect', `127.0.0.1:${example.port}`, '-ign_eof', '-tls1_3']
+        return /TLSv1\.3, (\w+) session$/m.exec(await new Program('s_client', ...connect, ...args).ended())?.[1]
+      }
+      assert.equal(await visit('-sess_out', file), 'new')
+      assert.equal(await visit('-sess_in', file), 'new')
+      await cluster.revive()
+      const outcomes: (string | undefined)[] = []
+      while (outcomes.at(-1) !== 'resumed' && outcomes.length < 100) {
+        await visit('-sess_out', file)
+        outcomes.push(await visit('-sess_in', file))
+      }
+      assert.equal(outcomes.at(-1), 'resumed', String(outcomes))
+      await cluster.stop()
     })
   })
 
