@@ -62,6 +62,31 @@ describeOnEach('RedisSessionStore', (program) => {
     assert.equal(store.prefix, 'app:')
   })
 
+  it('asks Redis for one command each time, which takes or deletes without making others wait', async () => {
+    const lonely = await RedisServer.start([], program)
+    try {
+      const store = new RedisSessionStore(await lonely.client())
+      const [id, other] = ids(2) as [Buffer, Buffer]
+      await lonely.ask((direct) => direct.configResetStat())
+      await store.set(id, Buffer.from('s'), HOUR)
+      await store.get(id)
+      await store.take(id)
+      await store.delete(id)
+      await store.set(other, Buffer.from('s'), 0)
+      const stats = await lonely.ask((direct) => direct.info('commandstats'))
+      const calls = [...stats.matchAll(/^cmdstat_(\w+)[^:]*:calls=(\d+),/gm)].map(([, name, count]) => [
+        name,
+        Number(count),
+      ])
+      // Those of clients that connect, and of the statistics.
+      const others = new Set(['hello', 'client', 'config', 'info'])
+      const asked = calls.filter(([name]) => !others.has(name as string))
+      assert.deepEqual(Object.fromEntries(asked), { set: 1, get: 1, getdel: 1, unlink: 2 })
+    } finally {
+      await lonely.stop()
+    }
+  })
+
   it('keeps apart what has different prefixes', async () => {
     const [one, two] = [new RedisSessionStore(client), new RedisSessionStore({ client, prefix: 'two:' })]
     const [id] = ids(1) as [Buffer]
