@@ -24,6 +24,16 @@ export interface SessionMetricsOptions {
 /** Seconds: from memory to a network on the other side of the world. */
 const buckets = [0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
+/** What is to be counted, all of which tells `stats()`. */
+function listOf<T>(name: string, what: string, given: Iterable<T> | undefined): T[] {
+  if (given === undefined) return []
+  const isList = typeof given === 'object' && given !== null && Symbol.iterator in given
+  const list = isList ? [...given] : []
+  if (isList && list.every((one) => typeof (one as { stats?: unknown } | null | undefined)?.stats === 'function'))
+    return list
+  throw invalidType(name, `an array of ${what}`, given)
+}
+
 function promClient(): typeof import('prom-client') {
   try {
     return createRequire(import.meta.url)('prom-client')
@@ -48,13 +58,15 @@ function promClient(): typeof import('prom-client') {
  * - `openssl_session_thread_connections{thread}`: now, on each thread of the engine
  * - `openssl_session_store_failures_total`, `openssl_session_store_skipped_total`, `openssl_session_store_owed`: see {@link ServerStats.store}
  *
- * Throws `ERR_METRICS_UNAVAILABLE` when `prom-client` is not installed, `ERR_INVALID_ARG_TYPE` when `register` is none.
+ * Throws `ERR_METRICS_UNAVAILABLE` when `prom-client` is not installed, `ERR_INVALID_ARG_TYPE` when `register` is none, or an option
+ * is not what it should be.
  */
 export function collectSessionMetrics(register: MetricsRegister, options: SessionMetricsOptions = {}): () => void {
   if (typeof register?.registerMetric !== 'function') throw invalidType('register', 'a Registry', register)
+  if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
+  const servers = listOf('options.servers', 'Servers', options.servers)
   const { Counter, Gauge, Histogram } = promClient()
   const registers = [register as unknown as Registry]
-  const servers = [...(options.servers ?? [])]
   const metrics: Metric[] = []
   const sum = (value: (stats: ServerStats) => number): number =>
     servers.reduce((total, server) => total + value(server.stats()), 0)

@@ -22,7 +22,8 @@ import type { ConnectionOwner, SessionAnswer } from './session-callbacks.js'
 import { NamedContexts, type SNICallback } from './sni.js'
 import { type Joined, TLSSocket } from './socket.js'
 import type { TLSSocketOptions } from './socket-types.js'
-import type { Awaitable } from './stores/store.js'
+import { checkStore } from './stores/input.js'
+import type { Awaitable, SessionStore } from './stores/store.js'
 import type { TicketKeys, TicketKeysError } from './ticket-keys.js'
 
 /**
@@ -54,6 +55,12 @@ function optionsOf(options: ServerOptions | undefined | null): ServerOptions {
   if (options === undefined || options === null) return {}
   if (typeof options !== 'object') throw invalidType('options', 'an object', options)
   return options
+}
+
+function storeOf({ sessionStore }: ServerOptions): SessionStore | null {
+  if (sessionStore === undefined || sessionStore === null) return null
+  checkStore('options.sessionStore', sessionStore)
+  return sessionStore
 }
 
 /** What net.Server has for its subclasses; not public, but the same in every Node that this package runs on. */
@@ -156,12 +163,12 @@ export class Server extends net.Server {
     this.#pauseOnConnect = options.pauseOnConnect === true
     this.#threads = threadsOf(options.threads)
     this.#lookupTimeout = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
-    this.#sessions = options.sessionStore
-      ? new ExternalSessions(options.sessionStore, this.#lookupTimeout, (error) => this.#reportStore(error))
-      : null
+    const sessionStore = storeOf(options)
+    this.#sessions =
+      sessionStore && new ExternalSessions(sessionStore, this.#lookupTimeout, (error) => this.#reportStore(error))
     const maxEarlyData = bytes(options.maxEarlyData ?? 0, 'options.maxEarlyData')
     // Nothing less than a session that nobody else can get keeps what comes early from coming twice.
-    this.#maxEarlyData = this.#sessions?.takes && options.sessionStore?.atomicTake !== false ? maxEarlyData : 0
+    this.#maxEarlyData = this.#sessions?.takes && sessionStore?.atomicTake !== false ? maxEarlyData : 0
     this.#owner = this.#makeOwner()
     this.#settings = options
     this.#context = this.#makeContext(options)

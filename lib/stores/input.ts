@@ -1,7 +1,8 @@
-// What every store checks before it does anything, and the errors it answers with. Nothing here knows a store.
+// What every store checks before it does anything, and the errors it answers with. Nothing here knows any one store.
 
 import { inspect } from 'node:util'
 import { isUint8Array } from 'node:util/types'
+import type { SessionStore } from './store.js'
 
 /** The longest session id of TLS in bytes. @see RFC 5246 section 7.4.1.2 (`SessionID<0..32>`) */
 const MAX_ID_LENGTH = 32
@@ -20,6 +21,22 @@ export function wrongType(name: string, expected: string, value: unknown): TypeE
 function outOfRange(name: string, expected: string, received: unknown): RangeError {
   const error = new RangeError(`The value of "${name}" is out of range. It must be ${expected}. Received ${received}`)
   return Object.assign(error, { code: 'ERR_OUT_OF_RANGE' })
+}
+
+/** Refuses what is no store when it is handed over, so that it is not found out by handshakes. */
+export function checkStore(name: string, store: unknown): asserts store is SessionStore {
+  const given = store as Partial<Record<keyof SessionStore, unknown>> | null | undefined
+  for (const method of ['get', 'set', 'delete'] as const) {
+    if (typeof given?.[method] !== 'function')
+      throw wrongType(name, `a SessionStore, with a function '${method}'`, store)
+  }
+  for (const method of ['take', 'close'] as const) {
+    if (given?.[method] === undefined || typeof given[method] === 'function') continue
+    throw wrongType(`${name}.${method}`, 'a function, or left out', given[method])
+  }
+  if (given?.atomicTake !== undefined && typeof given.atomicTake !== 'boolean') {
+    throw wrongType(`${name}.atomicTake`, 'a boolean', given.atomicTake)
+  }
 }
 
 export function checkId(id: unknown): asserts id is Uint8Array {

@@ -13,6 +13,8 @@ export interface KeyvLike {
   get(key: string): Promise<unknown>
   set(key: string, value: string, ttl?: number): Promise<boolean>
   delete(key: string): Promise<boolean>
+  /** Not called: a `Map`, which answers at once and knows no time to live, does not have it. */
+  disconnect(): Promise<void>
 }
 
 /** The instance behind a `KeyvSessionStore`, and how its keys are named. */
@@ -61,8 +63,8 @@ export class KeyvSessionStore implements SessionStore {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'a Keyv or an object', options)
     const given: KeyvSessionStoreOptions = 'keyv' in options ? options : { keyv: options }
     const methods = given.keyv as Partial<KeyvLike> | null | undefined
-    for (const name of ['get', 'set', 'delete'] as const) {
-      if (typeof methods?.[name] !== 'function') throw wrongType('keyv', 'an instance of Keyv', methods)
+    for (const name of ['get', 'set', 'delete', 'disconnect'] as const) {
+      if (typeof methods?.[name] !== 'function') throw wrongType('keyv', "an instance of the package 'keyv'", methods)
     }
     if (given.atomicDelete !== undefined && typeof given.atomicDelete !== 'boolean') {
       throw wrongType('options.atomicDelete', 'a boolean', given.atomicDelete)

@@ -1,7 +1,16 @@
 // The store that lives in the memory of one process: for a single server, and for tests. No file, no socket.
 
 import { LRUCache } from 'lru-cache'
-import { checkId, checkSession, checkTtl, integerOption, intervalOption, milliseconds, storeError } from './input.js'
+import {
+  checkId,
+  checkSession,
+  checkTtl,
+  integerOption,
+  intervalOption,
+  milliseconds,
+  storeError,
+  wrongType,
+} from './input.js'
 import type { SessionStore } from './store.js'
 
 /** The bounds of a `MemorySessionStore`. */
@@ -28,6 +37,7 @@ export class MemorySessionStore implements SessionStore {
   #closed = false
 
   constructor(options: MemorySessionStoreOptions = {}) {
+    if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options)
     this.#maxBytes = integerOption('maxBytes', options.maxBytes, 64 * 1024 ** 2, 1024, Number.MAX_SAFE_INTEGER)
     this.#sweepInterval = intervalOption('sweepInterval', options.sweepInterval, 60)
     this.#sessions = new LRUCache({

@@ -12,6 +12,8 @@ import type { SessionStore } from './store.js'
  */
 export interface RedisClient {
   sendCommand(...args: never[]): Promise<unknown>
+  /** Not called: clients of other packages, and of earlier versions, do not have it. */
+  withTypeMapping(typeMapping: never): unknown
 }
 
 /** The client of a `RedisSessionStore`, and how its keys are named. */
@@ -112,9 +114,13 @@ function bytesOf(answer: unknown): Buffer | undefined {
 
 /** The one command that all three kinds of clients have differs in what comes before the command. */
 function sender(client: unknown): Send {
-  const given = client as { sendCommand?: unknown } | null | undefined
-  if (typeof given?.sendCommand !== 'function') {
-    throw wrongType('client', 'a client, cluster or sentinel of the package redis', client)
+  const given = client as Partial<Record<keyof RedisClient, unknown>> | null | undefined
+  if (typeof given?.sendCommand !== 'function' || typeof given.withTypeMapping !== 'function') {
+    throw wrongType(
+      'client',
+      "a client, cluster or sentinel of the package 'redis' (node-redis), version 5 or 6",
+      client,
+    )
   }
   if ('nodeClient' in given) {
     const cluster = given as {

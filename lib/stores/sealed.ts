@@ -4,7 +4,16 @@
 import { EventEmitter } from 'node:events'
 import { isUint8Array } from 'node:util/types'
 import { isPromise } from './guard.js'
-import { checkId, checkSession, checkTtl, intervalOption, milliseconds, storeError, wrongType } from './input.js'
+import {
+  checkId,
+  checkSession,
+  checkStore,
+  checkTtl,
+  intervalOption,
+  milliseconds,
+  storeError,
+  wrongType,
+} from './input.js'
 import { KeySource, MOST_KEYS } from './key-source.js'
 import { ReportLimiter } from './limiter.js'
 import { readHeader, SealingKey } from './seal.js'
@@ -90,7 +99,7 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     super()
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'an object', options)
     const { store, keys, refreshInterval, sessionIdContext = '' } = options
-    if (typeof store?.get !== 'function') throw wrongType('options.store', 'a SessionStore', store)
+    checkStore('options.store', store)
     if (typeof sessionIdContext !== 'string' && !isUint8Array(sessionIdContext)) {
       throw wrongType('options.sessionIdContext', 'a string or a Buffer', sessionIdContext)
     }

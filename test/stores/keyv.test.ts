@@ -85,12 +85,14 @@ describe('KeyvSessionStore', () => {
     await assert.rejects(new KeyvSessionStore(keyv).get(id), { code: 'ERR_STORE_FAILED', message: /something else/ })
   })
 
-  it('refuses what is no Keyv, and a prefix that is none', () => {
+  it('refuses what is no Keyv, a Map too, and options that make no sense', () => {
     for (const wrong of [
       undefined,
       null,
       'keyv',
       {},
+      new Map(),
+      { keyv: new Map() },
       { keyv: {} },
       { keyv: new Keyv(), prefix: 7 },
       { keyv: new Keyv(), atomicDelete: 1 },

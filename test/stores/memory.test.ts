@@ -76,6 +76,8 @@ describe('MemorySessionStore', () => {
 
   it('refuses options that make no sense', () => {
     const wrong: [MemorySessionStoreOptions, string][] = [
+      [null as unknown as object, 'ERR_INVALID_ARG_TYPE'],
+      [7 as unknown as object, 'ERR_INVALID_ARG_TYPE'],
       [{ maxEntries: 0 }, 'ERR_OUT_OF_RANGE'],
       [{ maxEntries: 1.5 }, 'ERR_OUT_OF_RANGE'],
       [{ maxEntries: '7' as unknown as number }, 'ERR_INVALID_ARG_TYPE'],

@@ -158,6 +158,23 @@ describeOnEach('RedisSessionStore', (program) => {
     for (const [options, code] of wrong) assert.throws(() => new RedisSessionStore(options as RedisClient), { code })
   })
 
+  it('refuses the clients of other packages, and names its own', () => {
+    // As ioredis and version 4 of redis have them: one sends a Command, the other knows no types.
+    class Other {
+      readonly status = 'ready'
+      sendCommand(): Promise<unknown> {
+        return Promise.resolve(null)
+      }
+      getdel(): Promise<unknown> {
+        return Promise.resolve(null)
+      }
+    }
+    const refused = { code: 'ERR_INVALID_ARG_TYPE', message: /package 'redis' \(node-redis\), version 5 or 6/ }
+    for (const wrong of [new Other(), { client: new Other() }]) {
+      assert.throws(() => new RedisSessionStore(wrong as unknown as RedisClient), refused)
+    }
+  })
+
   it('is imported without the packages that its clients come from', () => {
     const program = `
       import { RedisSessionStore } from 'openssl-session/stores'

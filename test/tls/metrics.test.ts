@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { collectSessionMetrics } from 'openssl-session'
+import { collectSessionMetrics, type SessionMetricsOptions } from 'openssl-session'
 import { MemorySessionStore } from 'openssl-session/stores'
 import { Registry } from 'prom-client'
 import {
@@ -77,6 +77,19 @@ describeInEachHome('collectSessionMetrics', (home) => {
     for (const wrong of [undefined, null, {}, 'register']) {
       assert.throws(() => collectSessionMetrics(wrong as unknown as Registry), { code: 'ERR_INVALID_ARG_TYPE' })
     }
+  })
+
+  it('refuses options that make no sense, and leaves nothing in the register', async () => {
+    const register = new Registry()
+    const refused = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }
+    for (const options of [null, 7, 'servers']) {
+      assert.throws(() => collectSessionMetrics(register, options as unknown as object), refused)
+    }
+    for (const servers of [null, 7, 'servers', {}, [undefined], [{}], [() => {}]]) {
+      const wrong = { servers } as unknown as SessionMetricsOptions
+      assert.throws(() => collectSessionMetrics(register, wrong), { ...refused, message: /"options\.servers"/ })
+    }
+    assert.equal((await register.metrics()).trim(), '')
   })
 })
 
