@@ -23,7 +23,7 @@ export interface RedisSessionStoreOptions {
   /** What the keys begin with, `tls-session:` by default. The id follows in hexadecimal. */
   prefix?: string
   /**
-   * Milliseconds after which a command that could not be sent is given up, 2000 by default. While the connection is down
+   * Milliseconds after which a command that could not be sent is given up (`ERR_STORE_TIMEOUT`), 2000 by default. While the connection is down
    * the client keeps commands for later, and a session taken later, when its handshake is over, would be lost.
    */
   commandTimeout?: number
@@ -51,7 +51,8 @@ const BULK_STRING = '$'.charCodeAt(0)
  * - Whoever can read Redis can read sessions, unless a {@link SealedSessionStore} is put around this one.
  *
  * Every method answers by a promise. Errors have a `code`: `ERR_REDIS_…` with the first word of Redis's own answer
- * (`ERR_REDIS_OOM`, `ERR_REDIS_READONLY`), a system's (`ECONNREFUSED`), or `ERR_STORE_FAILED`.
+ * (`ERR_REDIS_OOM`, `ERR_REDIS_READONLY`), a system's (`ECONNREFUSED`), `ERR_STORE_TIMEOUT` for a
+ * command that could not be sent within `commandTimeout`, or `ERR_STORE_FAILED`.
  * @see https://redis.io/docs/latest/commands/getdel/
  */
 export class RedisSessionStore implements SessionStore {
@@ -66,9 +67,9 @@ export class RedisSessionStore implements SessionStore {
     if (typeof options !== 'object' || options === null) throw wrongType('options', 'a client or an object', options)
     const given = 'sendCommand' in options ? { client: options } : options
     this.#send = sender(given.client)
-    this.#calls = new Calls(given.prefix, failure)
-    this.prefix = this.#calls.prefix
     const timeout = integerOption('commandTimeout', given.commandTimeout, 2000, 1, 2 ** 31 - 1)
+    this.#calls = new Calls(given.prefix, (error) => failure(error, timeout))
+    this.prefix = this.#calls.prefix
     this.#options = { typeMapping: { [BULK_STRING]: Buffer }, timeout }
   }
 
@@ -138,7 +139,11 @@ function sender(client: unknown): Send {
   return (_key, args, options) => single.sendCommand(args, options)
 }
 
-function failure(error: unknown): Error {
+function failure(error: unknown, commandTimeout: number): Error {
+  // All that node-redis says of a command that it could not send in time is the name of the error's class.
+  if (error instanceof Error && error.constructor.name === 'TimeoutError') {
+    return storeError('ERR_STORE_TIMEOUT', `Redis failed: timeout, not sent within ${commandTimeout} ms`, error)
+  }
   const [word] = /^[A-Z]{2,}(?= )/.exec((error as Error | null)?.message ?? '') ?? []
   if (word === undefined) return clientFailure('Redis', error)
   return storeError(`ERR_REDIS_${word}`, `Redis failed: ${(error as Error).message}`, error)

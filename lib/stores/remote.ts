@@ -58,7 +58,8 @@ export class Calls {
   write<T>(key: string, call: () => Promise<T>): Promise<T> {
     return this.run(async () => {
       const before = this.#last.get(key)
-      const mine = before === undefined ? call() : before.then(call, call)
+      // Not `call()` alone: what is a promise by its type may throw, or answer at once.
+      const mine = before === undefined ? new Promise<T>((resolve) => resolve(call())) : before.then(call, call)
       this.#last.set(key, mine)
       try {
         return await mine

@@ -85,6 +85,40 @@ describe('KeyvSessionStore', () => {
     await assert.rejects(new KeyvSessionStore(keyv).get(id), { code: 'ERR_STORE_FAILED', message: /something else/ })
   })
 
+  it('takes one that answers at once, or throws', async () => {
+    const sessions = new Map<string, string>()
+    let throws = false
+    const check = (): void => {
+      if (throws) throw new Error('at once')
+    }
+    const instant = {
+      get: (key: string) => sessions.get(key),
+      set: (key: string, value: string) => {
+        check()
+        return Boolean(sessions.set(key, value))
+      },
+      delete: (key: string) => {
+        check()
+        return sessions.delete(key)
+      },
+      disconnect: () => {},
+    }
+    const store = new KeyvSessionStore(instant as unknown as KeyvLike)
+    const id = randomBytes(32)
+    // Of one key in one turn: each waits for the one before it.
+    await Promise.all([store.delete(id), store.set(id, Buffer.from('1'), HOUR)])
+    assert.equal(String(await store.get(id)), '1')
+    await Promise.all([store.delete(id), store.delete(id), store.set(id, Buffer.from('2'), HOUR)])
+    assert.equal(String(await store.get(id)), '2')
+    throws = true
+    const failed = { code: 'ERR_STORE_FAILED', message: 'Keyv failed: at once' }
+    const writes = [store.set(id, Buffer.from('3'), HOUR), store.take(id), store.delete(id)]
+    await Promise.all(writes.map((write) => assert.rejects(write, failed)))
+    throws = false
+    assert.equal(String(await store.take(id)), '2')
+    await store.close()
+  })
+
   it('refuses what is no Keyv, a Map too, and options that make no sense', () => {
     for (const wrong of [
       undefined,

@@ -134,7 +134,8 @@ describeOnEach('RedisSessionStore', (program) => {
     await lonely.kill()
     await sleep(20)
     const began = Date.now()
-    await assert.rejects(store.take(id), { code: 'ERR_STORE_FAILED' })
+    const timeout = { code: 'ERR_STORE_TIMEOUT', message: 'Redis failed: timeout, not sent within 150 ms' }
+    await assert.rejects(store.take(id), timeout)
     assert.ok(Date.now() - began < 1000)
     await lonely.run()
     const direct = await lonely.client()
