@@ -2,16 +2,18 @@ import { readFileSync } from 'node:fs'
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { collectSessionMetrics, createServer } from 'openssl-session'
-import { LmdbSessionStore } from 'openssl-session/stores'
+import { LmdbSessionStore, SealedSessionStore } from 'openssl-session/stores'
 import { register } from 'prom-client'
 
 const identity = { key: readFileSync('key.pem'), cert: readFileSync('cert.pem') }
-const server = createServer({ ...identity, sessionStore: new LmdbSessionStore('sessions.mdb') }, (socket) => {
+const keys = [readFileSync('seal.key')] // openssl rand -out seal.key 32
+const sessionStore = new SealedSessionStore({ store: new LmdbSessionStore('sealed.mdb'), keys })
+const server = createServer({ ...identity, sessionStore }, (socket) => {
   socket.end(`${socket.getProtocol()}, ${socket.isSessionReused() ? 'resumed' : 'new'} session\n`)
 })
 server.listen(Number(process.env.PORT ?? 8443), () => console.log('listening', server.address()))
 
-collectSessionMetrics(register, { servers: [server] })
+collectSessionMetrics(register, { servers: [server], stores: [sessionStore] })
 const metrics = http.createServer(async (_request, response) => {
   response.setHeader('content-type', register.contentType).end(await register.metrics())
 })

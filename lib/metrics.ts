@@ -8,6 +8,7 @@ import { channels, type SessionMessage } from './diagnostics.js'
 import { codedError, invalidType } from './errors.js'
 import type { Server } from './server.js'
 import type { ServerStats } from './server-types.js'
+import type { SealedSessionStore } from './stores/sealed.js'
 
 /** What is used of a `Registry` of the package `prom-client`, version 15. @see https://github.com/siimon/prom-client */
 export interface MetricsRegister {
@@ -19,16 +20,18 @@ export interface MetricsRegister {
 export interface SessionMetricsOptions {
   /** Servers whose handshakes and connections are counted as well, summed up. */
   servers?: Iterable<Server>
+  /** Stores whose sealing is counted as well, summed up. */
+  stores?: Iterable<SealedSessionStore>
 }
 
 /** Seconds: from memory to a network on the other side of the world. */
 const buckets = [0.00001, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]
 
-/** What is to be counted, all of which tells `stats()`. */
+/** What is to be counted, each once. All of it tells `stats()`. */
 function listOf<T>(name: string, what: string, given: Iterable<T> | undefined): T[] {
   if (given === undefined) return []
   const isList = typeof given === 'object' && given !== null && Symbol.iterator in given
-  const list = isList ? [...given] : []
+  const list = isList ? [...new Set(given)] : []
   if (isList && list.every((one) => typeof (one as { stats?: unknown } | null | undefined)?.stats === 'function'))
     return list
   throw invalidType(name, `an array of ${what}`, given)
@@ -47,7 +50,7 @@ function promClient(): typeof import('prom-client') {
 
 /**
  * Adds metrics to a register of `prom-client`, and returns a function that takes them out again. They cover every server of this thread
- * for sessions, and the servers given for handshakes:
+ * for sessions, the servers given for handshakes, and the stores given for sealing:
  *
  * - `openssl_session_operations_total{operation, result}`: calls of stores, session events and callbacks; the result is `hit`, `miss` or
  *   `error` of a look-up, `done` or `error` of the others
@@ -57,6 +60,10 @@ function promClient(): typeof import('prom-client') {
  * - `openssl_session_connections{state}`: now, `handshaking`, `waiting` for a look-up, or `open`
  * - `openssl_session_thread_connections{thread}`: now, on each thread of the engine
  * - `openssl_session_store_failures_total`, `openssl_session_store_skipped_total`, `openssl_session_store_owed`: see {@link ServerStats.store}
+ * - `openssl_session_store_suspended{operation}`: how many of the servers do not ask their store for it now, because it has failed in it again
+ *   and again
+ * - `openssl_session_sealing_total{result}`: of the stores given, sessions `sealed` and `opened`, and values that did not open, `unknown_key`
+ *   or `broken`: see {@link SealStats}
  *
  * Throws `ERR_METRICS_UNAVAILABLE` when `prom-client` is not installed, `ERR_INVALID_ARG_TYPE` when `register` is none, or an option
  * is not what it should be.
@@ -65,6 +72,7 @@ export function collectSessionMetrics(register: MetricsRegister, options: Sessio
   if (typeof register?.registerMetric !== 'function') throw invalidType('register', 'a Registry', register)
   if (typeof options !== 'object' || options === null) throw invalidType('options', 'an object', options)
   const servers = listOf('options.servers', 'Servers', options.servers)
+  const stores = listOf('options.stores', 'SealedSessionStores', options.stores)
   const { Counter, Gauge, Histogram } = promClient()
   const registers = [register as unknown as Registry]
   const metrics: Metric[] = []
@@ -149,6 +157,20 @@ export function collectSessionMetrics(register: MetricsRegister, options: Sessio
         owed.set(sum(({ store }) => store?.owed ?? 0))
       },
     })
+    const suspended = new Gauge({
+      name: 'openssl_session_store_suspended',
+      help: 'Servers that do not ask their store for this now because it has failed',
+      labelNames: ['operation'],
+      registers,
+      collect: () => {
+        for (const operation of ['get', 'take', 'set', 'delete'] as const) {
+          suspended.set(
+            { operation },
+            sum(({ store }) => (store?.suspended.includes(operation) ? 1 : 0)),
+          )
+        }
+      },
+    })
     const threads = new Gauge({
       name: 'openssl_session_thread_connections',
       help: 'Connections on each thread of the engine now',
@@ -159,7 +181,25 @@ export function collectSessionMetrics(register: MetricsRegister, options: Sessio
         for (const [thread, load] of (servers[0]?.stats().threads ?? []).entries()) threads.set({ thread }, load)
       },
     })
-    metrics.push(handshakes, connections, owed, threads)
+    metrics.push(handshakes, connections, owed, suspended, threads)
+  }
+  if (stores.length > 0) {
+    const sealing = new Counter({
+      name: 'openssl_session_sealing_total',
+      help: 'Sessions sealed and opened, and values that could not be opened',
+      labelNames: ['result'],
+      registers,
+      collect: () => {
+        sealing.reset()
+        for (const store of stores) {
+          const { sealed, opened, unknownKey, broken } = store.stats()
+          for (const [result, count] of Object.entries({ sealed, opened, unknown_key: unknownKey, broken })) {
+            sealing.inc({ result }, count)
+          }
+        }
+      },
+    })
+    metrics.push(sealing)
   }
   for (const [channel, listener] of subscriptions) subscribe(channel.name, listener)
   return () => {

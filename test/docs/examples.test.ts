@@ -292,6 +292,7 @@ describe('The example of', () => {
     }
 
     it('shows Prometheus every series that the dashboard asks for, and the dashboard leaves out no metric', async () => {
+      writeFileSync(join(folder, 'seal.key'), randomBytes(32))
       const example = await start('metrics', { METRICS_PORT: '0' })
       const file = join(folder, 'metrics.pem')
       const connect = ['s_client', '-connect', `127.0.0.1:${example.port}`, '-ign_eof', '-tls1_3']

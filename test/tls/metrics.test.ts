@@ -2,8 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { collectSessionMetrics, type SessionMetricsOptions } from 'openssl-session'
-import { MemorySessionStore } from 'openssl-session/stores'
+import { MemorySessionStore, SealedSessionStore } from 'openssl-session/stores'
 import { Registry } from 'prom-client'
 import {
   closeAll,
@@ -71,6 +72,39 @@ describeInEachHome('collectSessionMetrics', (home) => {
     collectSessionMetrics(register, { servers: [server] })()
   })
 
+  it('tells what a store is not asked for now, and what was sealed and did not open', async () => {
+    const register = new Registry()
+    const inner = new MemorySessionStore()
+    const sessionStore = new SealedSessionStore({ store: inner, keys: [randomBytes(32)] })
+    sessionStore.on('sealError', () => {})
+    const { server, port } = await serve({ ...only('TLSv1.3'), sessionStore })
+    const stop = collectSessionMetrics(register, { servers: [server], stores: [sessionStore, sessionStore] })
+    const visit = async (session?: Buffer): Promise<Buffer> => {
+      const client = await dialled(port, session ? { session } : {})
+      const next = await sessionOf(client)
+      await hangUp(client)
+      return next
+    }
+    const sealing = (): Promise<Record<string, number>> => values(register, 'openssl_session_sealing_total')
+    assert.deepEqual(await sealing(), { sealed: 0, opened: 0, unknown_key: 0, broken: 0 })
+    const session = await visit(await visit())
+    const { sealed, opened } = sessionStore.stats()
+    assert.ok(sealed >= 3 && opened === 1)
+    assert.deepEqual(await sealing(), { sealed, opened, unknown_key: 0, broken: 0 })
+    sessionStore.rotate(randomBytes(32))
+    for (let keys = 0; keys < 15; keys++) sessionStore.rotate(randomBytes(32))
+    const strange = await visit(session)
+    assert.equal((await sealing()).unknown_key, 1)
+    const suspended = (): Promise<Record<string, number>> => values(register, 'openssl_session_store_suspended')
+    assert.deepEqual(await suspended(), { get: 0, take: 0, set: 0, delete: 0 })
+    inner.close()
+    for (let failures = 0; failures < 5; failures++) await visit(strange)
+    await until(() => server.stats().store?.suspended.includes('set') ?? false)
+    assert.deepEqual(await suspended(), { get: 0, take: 1, set: 1, delete: 0 })
+    stop()
+    assert.equal((await register.metrics()).trim(), '')
+  })
+
   it('counts sessions without being given a server, and refuses what is no register', () => {
     const register = new Registry()
     collectSessionMetrics(register)()
@@ -89,6 +123,8 @@ describeInEachHome('collectSessionMetrics', (home) => {
       const wrong = { servers } as unknown as SessionMetricsOptions
       assert.throws(() => collectSessionMetrics(register, wrong), { ...refused, message: /"options\.servers"/ })
     }
+    const stores = [new MemorySessionStore()] as unknown as SealedSessionStore[]
+    assert.throws(() => collectSessionMetrics(register, { stores }), { ...refused, message: /"options\.stores"/ })
     assert.equal((await register.metrics()).trim(), '')
   })
 })
