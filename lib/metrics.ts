@@ -63,7 +63,7 @@ function promClient(): typeof import('prom-client') {
  * - `openssl_session_store_suspended{operation}`: how many of the servers do not ask their store for it now, because it has failed in it again
  *   and again
  * - `openssl_session_sealing_total{result}`: of the stores given, sessions `sealed` and `opened`, and values that did not open, `unknown_key`
- *   or `broken`: see {@link SealStats}
+ *   or `broken`: see {@link SealedSessionStore.stats}
  *
  * Throws `ERR_METRICS_UNAVAILABLE` when `prom-client` is not installed, `ERR_INVALID_ARG_TYPE` when `register` is none, or an option
  * is not what it should be.

@@ -42,7 +42,8 @@ export interface ServerOptions extends SecureContextOptions, net.ServerOpts {
   /**
    * Bytes that clients may send before the handshake is complete (early data, 0-RTT), with a session that a `sessionStore` has given away by `take`: to
    * this connection and to nobody else in the fleet. What comes with any other session, or with a store that has no `take` or none that is atomic
-   * (`SessionStore.atomicTake`), is rejected. The default, 0, accepts none. Give servers that share a store the same number: what is rejected is skipped up to twice this number or 16384, the greater one.
+   * (`SessionStore.atomicTake`), is rejected. The default, 0, accepts none. Give servers that share a store the same number: what is rejected is
+   * skipped up to twice this number or 16384, the greater one.
    * @see SSL_set_max_early_data(3), RFC 8446 section 8
    */
   maxEarlyData?: number | undefined
