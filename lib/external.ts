@@ -20,7 +20,7 @@ export interface SessionStoreError extends Error {
   operation: 'get' | 'take' | 'set' | 'delete' | 'resumeSession'
   /** The id of the session. */
   id: Buffer
-  /** What was thrown; `ERR_LOOKUP_TIMEOUT` or, of a write, `ERR_STORE_TIMEOUT` when nothing came in time. */
+  /** What was thrown; `ERR_LOOKUP_TIMEOUT` of a look-up, `ERR_STORE_TIMEOUT` of a write or of a command that could not be sent, when nothing came in time. */
   cause: unknown
   /** How many failures of the same kind have not been reported since the last one that was: one in ten seconds is. */
   suppressed: number
