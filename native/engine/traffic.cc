@@ -17,6 +17,8 @@ namespace {
 constexpr size_t kRecord = size_t{16} * 1024;
 // How much is encrypted before it is sent. Beyond that nothing is read that might have to be answered.
 constexpr size_t kBatch = size_t{64} * 1024;
+// So many are sent in one go, before it is the turn of other connections.
+constexpr int kBatchesAtOnce = 16;
 // How often a parked thread looks whether it is to end.
 constexpr auto kParkedSlice = std::chrono::milliseconds(50);
 
@@ -204,9 +206,13 @@ void Connection::park(session::Question& question) noexcept {
 
 void Connection::negotiated() noexcept { negotiated_++; }
 
-// True when all is sent.
+// True when all is sent. What a fast reader takes of a large write must not keep others on this thread waiting.
 bool Connection::write_pending() {
-  while (!writes_.empty()) {
+  for (int batches = 0; !writes_.empty(); batches++) {
+    if (batches == kBatchesAtOnce) {
+      worker_.post([self = shared_from_this()] { self->work(); });
+      return false;
+    }
     const bool stuck = !encrypt_pending();
     if (!send_output() || stuck) return false;
   }

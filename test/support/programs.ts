@@ -82,6 +82,15 @@ export class Program {
     return this.output
   }
 
+  /** Stops it until it is told to go on: it neither reads nor writes. */
+  halt(): void {
+    this.#child.kill('SIGSTOP')
+  }
+
+  goOn(): void {
+    this.#child.kill('SIGCONT')
+  }
+
   destroy(): void {
     this.#child.kill('SIGKILL')
   }

@@ -420,11 +420,14 @@ describeInEachHome('the end of a TLS connection', () => {
         const { port } = await serve(only(version), (socket) => {
           socket.on('error', () => {})
           socket.once('data', () => {
+            // Otherwise all of it may be sent before the thread hears of the end.
+            program.halt()
             socket.write(Buffer.alloc(write))
             socket.destroy(error)
+            setTimeout(() => program.goOn(), 50)
           })
         })
-        const program = afterTest(
+        const program: Program = afterTest(
           new Program('s_client', '-connect', `127.0.0.1:${port}`, '-msg', versionFlag(version)),
         )
         await program.prints(/Verify return code/)
