@@ -13,11 +13,11 @@ interface Report {
   readonly failures: readonly { readonly fullTitle: string; readonly err: { readonly message?: string } }[]
 }
 
-/** Runs test files of this folder without async jobs. */
-async function runWithoutAsync(files: string[]): Promise<Report> {
+/** Runs test files of this folder without async jobs. `timeout` is each test's, in milliseconds. */
+async function runWithoutAsync(files: string[], timeout: number): Promise<Report> {
   const paths = files.map((file) => fileURLToPath(new URL(`${file}.js`, import.meta.url)))
   const env = { ...process.env, OPENSSL_SESSION_ASYNC: '0' }
-  const args = [mocha, '--reporter', 'json', ...paths]
+  const args = [mocha, '--reporter', 'json', '--timeout', `${timeout}`, ...paths]
   const output = await new Promise<string>((resolve, reject) => {
     execFile(process.execPath, args, { env, maxBuffer: 2 ** 26 }, (error, stdout, stderr) => {
       if (stdout.includes('"stats"')) resolve(stdout)
@@ -39,8 +39,8 @@ describe('With OPENSSL_SESSION_ASYNC=0', () => {
       'tickets.test',
     ],
   })) {
-    it(what, async () => {
-      const { stats, failures } = await runWithoutAsync(files)
+    it(what, async function () {
+      const { stats, failures } = await runWithoutAsync(files, this.timeout())
       const failed = failures.map(({ fullTitle, err }) => `${fullTitle}: ${err.message}`)
       assert.deepEqual(failed, [])
       assert.ok(stats.passes > 0)
