@@ -147,18 +147,24 @@ export class StoreGuard {
     )
   }
 
-  /** The same for what needs no answer: failures are reported. The promise says when it is over, well or badly. */
+  /** The same for what needs no answer: failures are reported. The promise says when it is over, well or badly, or has taken too long. */
   tell(operation: 'set' | 'delete', id: Buffer, call: () => void | PromiseLike<void>): PromiseLike<boolean> | boolean {
     let failed = false
+    let giveUp: (() => void) | undefined
     const failure = (error: unknown): false => {
       if (!failed) this.failed(operation, id, error)
       failed = true
+      giveUp?.()
       return false
     }
     try {
       const result = this.ask(operation, call, failure)
       if (result === notAsked) return false
-      return isPromise(result) ? result.then(() => true, failure) : true
+      if (!isPromise(result)) return true
+      return new Promise((resolve) => {
+        giveUp = () => resolve(false)
+        result.then(() => resolve(true), failure)
+      })
     } catch (error) {
       return failure(error)
     }

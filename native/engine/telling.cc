@@ -141,13 +141,15 @@ class KeepEvent final : public ConnectionEvent {
             binding::Octets der, int64_t seconds)
       : ConnectionEvent(engine, connection, what),
         connection_(connection),
+        is_new_(what == Told::kKeep),
         id_(std::move(id)),
         der_(std::move(der)),
         seconds_(seconds) {}
 
   void deliver(binding::Environment& env) override {
     ConnectionEvent::deliver(env);
-    connection_->told_of_session();
+    // What is given back is none of the sessions that the connection waits for.
+    if (is_new_) connection_->told_of_session();
   }
 
  protected:
@@ -162,6 +164,7 @@ class KeepEvent final : public ConnectionEvent {
 
  private:
   const std::shared_ptr<Connection> connection_;
+  const bool is_new_;
   const binding::Octets id_;
   const binding::Octets der_;
   const int64_t seconds_;
