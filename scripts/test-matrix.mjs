@@ -79,7 +79,7 @@ function run(root, node, files) {
     '--reporter-option',
     `output=${totalsFile}`,
   ]
-  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--exit', ...reporter, ...files]
+  const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--exit', '--parallel', '--jobs=3', ...reporter, ...files]
   const env = { OPENSSL_SESSION_BUILD: resolve(addon(root)) }
   const begin = performance.now()
   const { stdout, stderr } = enter(root, mocha, { node, env, ...(root === '1.1.1' ? equip() : {}) }, limit)

@@ -3,11 +3,13 @@
 import assert from 'node:assert/strict'
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { isAlive } from '../support/children.js'
 import { sanitized } from '../support/sanitizer.js'
+import { thorough } from '../support/thorough.js'
 import { until } from '../support/tls.js'
 
 const program = fileURLToPath(new URL('../../examples/demo/fleet.js', import.meta.url))
@@ -77,7 +79,7 @@ describe('The demo of a fleet', function () {
   })
 
   // With --ports there is no second process in a network of its own.
-  for (const args of [[], ['--ports']]) {
+  for (const args of thorough ? [[], ['--ports']] : [[]]) {
     it(`takes everything with it when it is interrupted ${args}`.trim(), async () => {
       start(...args)
       await until(() => output.includes('A client roams') || child.exitCode !== null)
@@ -87,11 +89,3 @@ describe('The demo of a fleet', function () {
     })
   }
 })
-
-function isAlive(pid: number): boolean {
-  try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
-  } catch {
-    return false
-  }
-}

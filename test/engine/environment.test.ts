@@ -1,4 +1,4 @@
-// The engine and the end of its environment: thousands of connections and hundreds of paused look-ups do not keep a process
+// The engine and the end of its environment: many connections and hundreds of paused look-ups do not keep a process
 // or a thread from ending as it should, and two copies of the package do not know of each other.
 
 import assert from 'node:assert/strict'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { addonFile } from '../lifecycle/run.js'
+import { times } from '../support/thorough.js'
 import { isPrebuilt } from '../support/versions.js'
 import type { Report } from './programs/clients.js'
 import { killAll, type Limits, Program } from './programs.js'
@@ -21,8 +22,8 @@ describe('The end of an environment with an engine', function () {
 
   afterEach(killAll)
 
-  const all = { open: 2000, paused: 200 }
-  const some = { open: 300, paused: 100 }
+  const all = { open: times(2000, 400), paused: 200 }
+  const some = { open: times(300, 150), paused: 100 }
 
   /** A server with live connections and paused look-ups, in the main thread of a process or in a worker of it. */
   async function busy(

@@ -9,6 +9,7 @@ import { connect, type TLSSocket } from 'openssl-session'
 import { MemorySessionStore } from 'openssl-session/stores'
 import { Agent, type Dispatcher, fetch, Pool, ProxyAgent, WebSocket } from 'undici'
 import { WebSocketServer } from 'ws'
+import { times } from '../support/thorough.js'
 import { aWhile, closeAll, inEachHome, trusting, until } from '../support/tls.js'
 import {
   body,
@@ -137,7 +138,7 @@ describe('undici', () => {
             })
 
             it('makes the server wait for a reader that is slow', async () => {
-              const size = 48 * MB
+              const size = times(48, 24) * MB
               let taken = 0
               const { site, agent } = await browse((_request, response) => {
                 contentStream(size, (bytes) => {

@@ -1,11 +1,12 @@
 // Worker threads that end while OpenSSL still has something to do for them.
 
 import assert from 'node:assert/strict'
+import { times } from '../support/thorough.js'
 import { states } from './programs/interrupt.js'
 import type { Report as TerminateReport } from './programs/terminate.js'
 import { report } from './run.js'
 
-const rounds = 20
+const rounds = times(20, 4)
 
 describe('A worker thread that is terminated', function () {
   this.timeout(120_000)

@@ -1,6 +1,7 @@
-// Code that runs in a process of its own and reports what came of it.
+// Code that runs in a process of its own and reports what came of it; and whether a process still runs.
 
 import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -33,4 +34,14 @@ export function runFreshWithStderr<T>(body: string, env: NodeJS.ProcessEnv = {})
   )
   if (status !== 0) throw new Error(`the process ended with ${signal ?? status}: ${stderr}`)
   return { result: JSON.parse(stdout), stderr }
+}
+
+/** Whether a process runs. One that has ended may wait a second for its parent to notice, when that is the system's first process. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return !existsSync('/proc/self/stat') || !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return false
+  }
 }

@@ -8,12 +8,13 @@ import https from 'node:https'
 import type { Duplex } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { connect } from 'openssl-session'
+import { times } from '../support/thorough.js'
 import { aWhile, closeAll, closed, dialled, inEachHome, readAll, trusting, until } from '../support/tls.js'
 import { body, content, contentStream, digestOf, digestOfContent, inFront, responseTo } from '../support/web.js'
 
 const MB = 2 ** 20
 // More than the kernel's buffers of a connection hold.
-const large = 48 * MB
+const large = times(48, 24) * MB
 
 /** An agent whose connections are ours. */
 class OurAgent extends http.Agent {

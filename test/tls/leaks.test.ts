@@ -8,6 +8,7 @@ import { runInNewContext } from 'node:vm'
 import { connect, createSecureContext, leaks, type SecureContext, type TLSSocket } from 'openssl-session'
 import { MemorySessionStore, type SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
+import { times } from '../support/thorough.js'
 import {
   aWhile,
   closeAll,
@@ -24,6 +25,9 @@ import {
   trusting,
   until,
 } from '../support/tls.js'
+
+/** How many connections come and go, one after the other. */
+const rounds = times(20, 6)
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void
@@ -69,7 +73,7 @@ describeInEachHome('a connection that is closed', () => {
       it(`${how} leaves no SSL and no session, on either side`, async () => {
         const { port } = await serve(only(version))
         await leavesNothing(async () => {
-          for (let i = 0; i < 20; i++) {
+          for (let i = 0; i < rounds; i++) {
             const client = await dialled(port, { secureContext: context })
             await exchange(client, 'x')
             await end(client)
@@ -82,7 +86,7 @@ describeInEachHome('a connection that is closed', () => {
       const { port } = await serve(only(version))
       const untrusting = createSecureContext({ ca: certs().selfSigned.cert })
       await leavesNothing(async () => {
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < rounds; i++) {
           assert.equal(await closed(dial(port, { secureContext: untrusting })), true)
           const raw = net.connect(port, '127.0.0.1')
           raw.end('this is no TLS')
@@ -96,7 +100,7 @@ describeInEachHome('a connection that is closed', () => {
       const { port } = await serve({ ...only(version), sessionStore })
       await leavesNothing(async () => {
         let session: Buffer | undefined
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < rounds; i++) {
           const client = dial(port, { secureContext: context, session })
           const ticket = version === 'TLSv1.3' ? once(client, 'session') : undefined
           await once(client, 'secureConnect')
@@ -110,14 +114,14 @@ describeInEachHome('a connection that is closed', () => {
     it('takes a context that was made for it alone with it', async () => {
       const { port } = await serve(only(version))
       await leavesNothing(async () => {
-        for (let i = 0; i < 20; i++) await hangUp(await dialled(port))
+        for (let i = 0; i < rounds; i++) await hangUp(await dialled(port))
       })
     })
 
     it('and forgotten by the application is garbage, with its context and its sessions', async () => {
       const { port } = await serve(only(version))
       const before = leaks().live
-      for (let i = 0; i < 20; i++) {
+      for (let i = 0; i < rounds; i++) {
         const mine = createSecureContext({ ca: certs().root.cert })
         mine.newSessionCallback = (_socket, session) => assert.ok(session.id)
         await hangUp(await dialled(port, { secureContext: mine }))
@@ -139,7 +143,7 @@ describeInEachHome('a connection that is closed', () => {
     const { port } = await serve({ ...only('TLSv1.3'), sessionStore })
     const session = await sessionOf(await dialled(port))
     await leavesNothing(async () => {
-      for (let i = 1; i <= 20; i++) {
+      for (let i = 1; i <= rounds; i++) {
         const client = connect(trusting(port, { session }))
         await until(() => asked.length === i)
         client.destroy()
@@ -165,7 +169,7 @@ describeInEachHome('a connection that is closed', () => {
       })
       const secureContext = createSecureContext({ ca: certs().root.cert })
       await leavesNothing(async () => {
-        for (let i = 0; i < 20; i++) {
+        for (let i = 0; i < rounds; i++) {
           const first = await dialled(opener, { secureContext })
           const session = await sessionOf(first)
           await hangUp(first)

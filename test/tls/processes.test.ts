@@ -7,6 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import tls from 'node:tls'
+import { isAlive } from '../support/children.js'
 import { SiteProcess } from '../support/site-process.js'
 import {
   afterTest,
@@ -56,14 +57,6 @@ async function roam(port: number, count: number, options: tls.ConnectionOptions)
     made.push(latest)
   }
   return made
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }
 
 /** Workers end with their primary, but for those that are on their way out. */

@@ -1,14 +1,15 @@
-// A walk through the whole API without a plan: a hundred calls of functions drawn by lot, with handles that earlier
+// A walk through the whole API without a plan: many calls of functions drawn by lot, with handles that earlier
 // calls returned or freed, and callbacks that do the same. Each function has a walk that begins with it. The lots are
 // the same in every run, so that what a walk finds can be found again; MISUSE_SEED in the environment draws others.
 
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction, Parameter } from '../libssl_api.js'
+import { times } from '../thorough.js'
 import { type Calls, tolerated } from './calls.js'
 import { relay, type Specimens } from './specimens.js'
 import { SpecimenError } from './values.js'
 
-const steps = 100
+export const steps = times(100, 25)
 /** How many handles of a class are remembered. */
 const memory = 8
 
