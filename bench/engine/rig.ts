@@ -25,6 +25,8 @@ interface ServerSettings {
   /** Whether sessions live outside OpenSSL (the C server always does that). */
   external?: boolean
   key?: 'ecdsa' | 'rsa'
+  /** Engine threads of our server, instead of the usual number. */
+  threads?: number
 }
 
 interface LoadSettings {
@@ -199,8 +201,8 @@ export class Rig {
 
   /** Starts a server, does `work` and stops it. */
   async #serve<T>(peer: Peer, settings: ServerSettings, work: (server: Server) => Promise<T>): Promise<T> {
-    const { threads, peer: cServer, ...equipment } = this.#equipment
-    const { serve = 'echo', external = false, key = 'ecdsa' } = settings
+    const { threads: usual, peer: cServer, ...equipment } = this.#equipment
+    const { serve = 'echo', external = false, key = 'ecdsa', threads = usual } = settings
     const files = equipment[key]
     const store = peer === 'slow' ? 'slow' : external ? 'memory' : 'none'
     const options = { ...files, peer: peer === 'node' ? 'node' : 'ours', serve, store, threads }

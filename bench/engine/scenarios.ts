@@ -39,15 +39,17 @@ async function alternate<T>(turn: number, measurements: Record<string, () => Pro
 
 const CLIENTS = 64
 
-async function cost(rig: Rig, turn: number, runs: [name: string, peer: Peer, how: Protocol & Mode][]): Promise<Values> {
+type Run = [name: string, peer: Peer, how: Protocol & Mode, server?: { threads: number }]
+
+async function cost(rig: Rig, turn: number, runs: Run[]): Promise<Values> {
   const results = await alternate(
     turn,
     Object.fromEntries(
-      runs.map(([name, peer, how]) => [
+      runs.map(([name, peer, how, server]) => [
         name,
         async () => {
           const times = { clients: CLIENTS, seconds: rig.scaled(2.5), warmup: rig.scaled(0.7) }
-          return rig.handshakes(peer, { external: how.mode === 'resumed' }, { ...how, ...times })
+          return rig.handshakes(peer, { external: how.mode === 'resumed', ...server }, { ...how, ...times })
         },
       ]),
     ),
@@ -63,6 +65,12 @@ async function cost(rig: Rig, turn: number, runs: [name: string, peer: Peer, how
 type Protocol = { protocol: '1.2' | '1.3' }
 type Mode = { mode: 'resumed' | 'full' }
 
+/** The figure with as many threads as usual, and with one: as many as the other servers have. */
+const eitherWay = (title: string, theirs: string, atMost: number): Figure[] => [
+  ratio(title, 'openssl-session (us)', theirs, { atMost }),
+  ratio(`${title}, with 1 thread`, 'openssl-session, 1 thread (us)', theirs, { atMost }),
+]
+
 const tls12Resumed: Scenario = {
   name: 'tls12-resumed',
   about: 'Processor time of the server per TLS 1.2 handshake, resumed from an external store in memory',
@@ -71,13 +79,11 @@ const tls12Resumed: Scenario = {
     return cost(rig, turn, [
       ['node:tls', 'node', how],
       ['openssl-session', 'ours', how],
+      ['openssl-session, 1 thread', 'ours', how, { threads: 1 }],
       ['C', 'c', how],
     ])
   },
-  figures: [
-    ratio('CPU, against node:tls', 'openssl-session (us)', 'node:tls (us)', { atMost: 0.5 }),
-    ratio('CPU, against C', 'openssl-session (us)', 'C (us)', { atMost: 1.5 }),
-  ],
+  figures: [...eitherWay('CPU, against node:tls', 'node:tls (us)', 0.5), ...eitherWay('CPU, against C', 'C (us)', 1.5)],
 }
 
 const tls13Resumed: Scenario = {
@@ -88,14 +94,13 @@ const tls13Resumed: Scenario = {
     return cost(rig, turn, [
       ['node:tls, full handshakes', 'node', { protocol: '1.3', mode: 'full' }],
       ['openssl-session', 'ours', how],
+      ['openssl-session, 1 thread', 'ours', how, { threads: 1 }],
       ['C', 'c', how],
     ])
   },
   figures: [
-    ratio('CPU, against C', 'openssl-session (us)', 'C (us)', { atMost: 1.25 }),
-    ratio("CPU, against node:tls's full handshakes", 'openssl-session (us)', 'node:tls, full handshakes (us)', {
-      atMost: 0.65,
-    }),
+    ...eitherWay('CPU, against C', 'C (us)', 1.25),
+    ...eitherWay("CPU, against node:tls's full handshakes", 'node:tls, full handshakes (us)', 0.65),
   ],
 }
 
