@@ -34,6 +34,8 @@ function requireOneVersion() {
   console.log(`v${version}`)
 }
 
+const env = { ...process.env, OPENSSL_SESSION_TESTS: 'thorough' }
+
 const steps = [
   ['run', 'lint'],
   ['test'],
@@ -48,7 +50,7 @@ try {
   requireOneVersion()
   for (const args of steps) {
     console.log(`\n== npm ${args.join(' ')}`)
-    if (spawnSync('npm', args, { stdio: ['ignore', 'inherit', 'inherit'] }).status !== 0) {
+    if (spawnSync('npm', args, { stdio: ['ignore', 'inherit', 'inherit'], env }).status !== 0) {
       throw new Error(`\`npm ${args.join(' ')}\` failed.`)
     }
   }
