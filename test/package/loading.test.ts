@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { addonFile } from '../lifecycle/run.js'
 import { packageFolder } from '../support/libssl_api.js'
+import { sanitizing } from '../support/sanitizer.js'
 
 describe('The package', () => {
   const folder = realpathSync(mkdtempSync(join(tmpdir(), 'openssl-session-package-')))
@@ -93,7 +94,7 @@ describe('The package', () => {
       symlinkSync(process.execPath, join(bin, 'node'))
       symlinkSync('/bin/sh', join(bin, 'sh'))
       writeFileSync(join(bin, manager), '#!/bin/sh\n', { mode: 0o755 })
-      const env = { PATH: bin, HOME: folder, ...asking }
+      const env = { PATH: bin, HOME: folder, ...sanitizing, ...asking }
       return spawnSync(process.execPath, ['native/install.mjs'], { cwd: folder, env, encoding: 'utf8' })
     }
 
