@@ -53,10 +53,16 @@ export function hasDescriptor(transport: unknown): transport is Socket {
 
 /** What was read from a socket and not used. */
 function unused(socket: Socket): Uint8Array {
-  const bytes: unknown = socket.readableLength > 0 ? socket.read() : null
-  if (bytes === null) return nothing
-  if (bytes instanceof Uint8Array) return bytes
-  throw codedError('ERR_STREAM_WRAP', 'Stream has StringDecoder set or is in objectMode')
+  const chunks: Uint8Array[] = []
+  // From Node.js 26 on, one call does not give all.
+  while (socket.readableLength > 0) {
+    const bytes: unknown = socket.read()
+    if (bytes === null) break
+    if (!(bytes instanceof Uint8Array))
+      throw codedError('ERR_STREAM_WRAP', 'Stream has StringDecoder set or is in objectMode')
+    chunks.push(bytes)
+  }
+  return chunks.length === 0 ? nothing : Buffer.concat(chunks)
 }
 
 export class EngineConnection implements Connection, ConnectionReceiver {
