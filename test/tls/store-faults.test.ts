@@ -226,7 +226,9 @@ describeInEachHome('a server whose Redis fails', (home) => {
       proxy.fault = { kind: 'none' }
       await direct.configSet('maxmemory', '0')
     }
-    assert.deepEqual(new Set(operationsOf(errors)), new Set(['set', 'take']))
+    // Under a sanitizer there is time for both of the store's faults to be seen.
+    const told = operationsOf(errors)
+    assert.deepEqual(sanitized ? [...new Set(told)] : told, ['set', 'take'])
     // This process still has them, and gives each away once.
     const [early, plain, ...others] = sessions.slice(0, 4) as [Buffer, Buffer, ...Buffer[]]
     const client = await dialled(port, { session: early, earlyData: Buffer.from('early') })
