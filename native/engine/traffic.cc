@@ -98,7 +98,7 @@ void Connection::shake_hands() {
     if (reason == SSL_ERROR_NONE || accepted) {
       version = SSL_version(ssl_.get());
       reused = SSL_session_reused(ssl_.get()) == 1;
-      // A fast sender's records come several at a time: from the next buffer on, which is there only while there is something in it.
+      // A fast sender's records come several at a time. Such a buffer is there only while something is in it.
       SSL_set_default_read_buffer_len(ssl_.get(), kBatch);
       // Nothing will pause any more, so nothing needs a fibre.
       const bool renegotiates =
