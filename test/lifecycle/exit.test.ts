@@ -1,6 +1,7 @@
 // Processes and threads that end themselves while OpenSSL still has something to do for them.
 
 import assert from 'node:assert/strict'
+import { thorough } from '../support/thorough.js'
 import { protocols } from './endpoints.js'
 import type { Report } from './programs/end_inside.js'
 import { callbacks } from './programs/interrupt.js'
@@ -10,11 +11,14 @@ const places = [...callbacks, 'loop'] as const
 const placeName = (place: (typeof places)[number]) =>
   place === 'loop' ? 'a callback made by the event loop' : `the ${place} callback`
 
+/** In each place all protocols, or one by turns when time is short. */
+const protocolsAt = (place: number) => protocols.filter((_, index) => thorough || index === place % protocols.length)
+
 describe('The end of a process', function () {
   this.timeout(60_000)
 
-  for (const callback of places) {
-    for (const protocol of protocols) {
+  for (const [place, callback] of places.entries()) {
+    for (const protocol of protocolsAt(place)) {
       const parameters = { callback, protocol, thread: 'main' }
 
       it(`has the exit code asked for by process.exit() in ${placeName(callback)} (${protocol})`, async () => {
@@ -60,8 +64,8 @@ describe('The end of a process', function () {
 describe('The end of a worker thread', function () {
   this.timeout(60_000)
 
-  for (const callback of places) {
-    for (const protocol of protocols) {
+  for (const [place, callback] of places.entries()) {
+    for (const protocol of protocolsAt(place)) {
       const parameters = { callback, protocol, thread: 'worker' }
 
       it(`leaves nothing behind after process.exit() in ${placeName(callback)} (${protocol})`, async () => {

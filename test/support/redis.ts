@@ -283,7 +283,7 @@ export class RedisCluster {
       const complete = said.every((info) => /cluster_slots_ok:16384\b/.test(info) && /cluster_state:ok/.test(info))
       const masters = said.filter((info) => info.includes('role:master')).length
       if (complete && masters === 3 && !said.some((info) => info.includes('master_link_status:down'))) return
-      await sleep(20)
+      await sleep(100)
     }
   }
 

@@ -90,7 +90,7 @@ inEachHome((home) => {
       dial(port).on('error', () => {})
       await dropped
       if (home === 'engine') assert.equal(server.stats().dropped, 1)
-      assert.equal(server.stats().open, 1)
+      await until(() => server.stats().open === 1)
     })
   })
 

@@ -32,8 +32,7 @@ async function listen(lookups: boolean): Promise<Server> {
 }
 
 function block(milliseconds: number): void {
-  const end = Date.now() + milliseconds
-  while (Date.now() < end);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds)
 }
 
 /** What either kind of thread does when it is told. */

@@ -69,8 +69,7 @@ process.on('message', async (message) => {
     say('blocked')
     // After the message has gone.
     setImmediate(() => {
-      const end = Date.now() + Number(rest[0])
-      while (Date.now() < end);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, Number(rest[0]))
       say('awake')
     })
   } else if (command === 'close') {

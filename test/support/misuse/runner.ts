@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs'
 import { leaks } from 'openssl-session/libssl'
 import type { Credentials } from '../credentials.js'
-import { type ExportedFunction, presentFunctions } from '../libssl_api.js'
+import type { ExportedFunction } from '../libssl_api.js'
+import { times } from '../thorough.js'
 import { misuseAnswers } from './answers.js'
 import { misuseArguments } from './arguments.js'
 import { Calls } from './calls.js'
@@ -14,31 +15,29 @@ import { misuseMoments } from './moments.js'
 import { Specimens } from './specimens.js'
 import { walks } from './walk.js'
 
-const misuses = {
-  arguments: misuseArguments,
-  answers: misuseAnswers,
-  moments: misuseMoments,
-  walks: walks(presentFunctions()),
-}
-
 export interface Task {
   readonly misuse: keyof typeof misuses
+  /** Those that it is the turn of. */
   readonly functions: readonly ExportedFunction[]
+  readonly all: readonly ExportedFunction[]
   readonly credentials: Credentials
 }
 
 const [taskFile, logFile] = process.argv.slice(2) as [string, string]
-const { misuse, functions, credentials }: Task = JSON.parse(readFileSync(taskFile, 'utf8'))
+const { misuse, functions, all, credentials }: Task = JSON.parse(readFileSync(taskFile, 'utf8'))
+const misuses = { arguments: misuseArguments, answers: misuseAnswers, moments: misuseMoments, walks: walks(all) }
 const calls = new Calls(logFile)
+/** After how many functions garbage is collected. */
+const interval = times(1, 8)
 
 // In a function, because what it holds has to be gone before what is left is counted.
 async function misuseAll(): Promise<void> {
   const specimens = new Specimens(credentials)
-  for (const f of functions) {
+  for (const [index, f] of functions.entries()) {
     calls.begin(f.name)
     await misuses[misuse](f, calls, specimens)
     calls.announce(`what came after the calls of ${f.name}`)
-    await calls.settle()
+    if (index % interval === 0) await calls.settle()
   }
 }
 
