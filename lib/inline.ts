@@ -1,36 +1,15 @@
-// A connection at home on the JavaScript thread: an SSL between two memory BIOs, and a Duplex that carries the bytes.
-// Knows nothing of certificates, sessions or events for applications.
+// A connection at home on the JavaScript thread: an SSL, and when it shakes hands, reads, writes and ends. What carries its bytes is
+// in carrier.ts. Knows nothing of certificates, sessions or events for applications.
 
-import { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { Carrier, type CarrierEvents } from './carrier.js'
 import type { Connection, ConnectionEvents, Ending, Endpoint } from './connection.js'
 import { earlyData } from './early-data.js'
 import { codedError, connectionReset, opensslError } from './errors.js'
 import * as libssl from './libssl.js'
-
-/** How much plain text is encrypted at once; also how much is read at once. Four full records. */
-const batch = 64 * 1024
-/** The largest plain text of one record. */
-const record = 16 * 1024
+import { batches, borrowScratch, giveScratchBack, record, takeFromScratch } from './plaintext.js'
 
 type Done = (error?: Error | null) => void
-
-// Plain text is read into this and copied out when it is little; a connection that fills it keeps it. Null while in
-// use: a callback of the application can make another connection read in the middle of this one's reading.
-let scratch: Buffer | null = null
-
-function borrowScratch(): Buffer {
-  const buffer = scratch ?? Buffer.allocUnsafeSlow(batch)
-  scratch = null
-  return buffer
-}
-
-function memoryBio(): libssl.BIO {
-  const bio = libssl.BIO_new(libssl.BIO_s_mem())
-  // One reference is the SSL's; the other keeps the BIO usable here.
-  if (bio === null || libssl.BIO_up_ref(bio) !== 1) throw opensslError('Out of memory')
-  return bio
-}
 
 /**
  * Drives an SSL over any Duplex.
@@ -41,9 +20,7 @@ function memoryBio(): libssl.BIO {
 export class InlineConnection implements Connection {
   readonly limitsLookups = false
   #ssl: libssl.SSL | null
-  readonly #rbio: libssl.BIO
-  readonly #wbio: libssl.BIO
-  readonly #transport: Duplex
+  readonly #carrier: Carrier
   readonly #events: ConnectionEvents
 
   #running = false
@@ -66,8 +43,6 @@ export class InlineConnection implements Connection {
 
   /** The socket's reader has room. */
   #wanted = false
-  /** The transport has nothing more to give. */
-  #transportEnded = false
   /** The socket has been told that nothing more will come. */
   #ended = false
 
@@ -76,11 +51,6 @@ export class InlineConnection implements Connection {
   #endDone: Done | null = null
   /** The sending direction is over: all of it is with the transport. */
   #goodbye = false
-  /** Writes that the transport has not finished. */
-  #sending = 0
-  /** The transport asked to wait for its 'drain'. */
-  #congested = false
-  #holds = 0
   #atClose = { politely: false, done: (): void => {} }
   readonly #handshakeTimer: NodeJS.Timeout | null = null
 
@@ -95,19 +65,8 @@ export class InlineConnection implements Connection {
     this.#ssl = ssl
     this.#takesEarlyData = maxEarlyData > 0
     if (this.#takesEarlyData) earlyData.accept(ssl, maxEarlyData)
-    this.#transport = transport
     this.#events = events
-    this.#rbio = memoryBio()
-    this.#wbio = memoryBio()
-    libssl.SSL_set_bio(ssl, this.#rbio, this.#wbio)
-    // When to stop sending is TLS's decision, not that of the peer's end of stream.
-    transport.allowHalfOpen = true
-    transport.on('data', this.#onData)
-    transport.on('end', this.#onEnd)
-    transport.on('error', this.#onError)
-    transport.on('close', this.#onClose)
-    transport.on('drain', this.#onDrain)
-    transport.pause()
+    this.#carrier = new Carrier(ssl, transport, new InlineConnection.#CarrierEvents(this))
     if (handshakeTimeout > 0) {
       const late = (): void => events.failed(codedError('ERR_TLS_HANDSHAKE_TIMEOUT', 'TLS handshake timeout'))
       this.#handshakeTimer = setTimeout(late, handshakeTimeout).unref()
@@ -119,14 +78,13 @@ export class InlineConnection implements Connection {
   }
 
   get endpoint(): Endpoint {
-    return this.#transport as Endpoint
+    return this.#carrier.endpoint
   }
 
   start(early?: Uint8Array): void {
     this.#started = true
     if (early !== undefined && early.length > 0) this.#earlyData = early
-    // A transport that was over before it came here will not say so again.
-    if (this.#transport.readableEnded || this.#transport.destroyed) this.#transportEnded = true
+    this.#carrier.start()
     this.#run()
   }
 
@@ -147,14 +105,7 @@ export class InlineConnection implements Connection {
   }
 
   hold(): () => void {
-    this.#holds += 1
-    let held = true
-    return () => {
-      if (!held) return
-      held = false
-      this.#holds -= 1
-      this.#run()
-    }
+    return this.#carrier.hold()
   }
 
   destroy(ending: Ending, done: () => void): void {
@@ -167,40 +118,58 @@ export class InlineConnection implements Connection {
     if (write !== null) write(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
   }
 
-  #onData = (chunk: unknown): void => {
-    if (!(chunk instanceof Uint8Array)) {
-      const error = codedError('ERR_STREAM_WRAP', 'Stream has StringDecoder set or is in objectMode')
-      this.#events.lost(error)
-      return
+  /** What the carrier tells: one small object, since there is one for every connection. */
+  static readonly #CarrierEvents = class implements CarrierEvents {
+    readonly #connection: InlineConnection
+
+    constructor(connection: InlineConnection) {
+      this.#connection = connection
     }
-    this.#events.active()
-    // After the peer's goodbye nothing counts any more; reading on serves to see the transport end.
-    if (this.#ended || this.#broken) return
-    libssl.BIO_write(this.#rbio, chunk)
-    this.#run()
-  }
 
-  #onEnd = (): void => {
-    this.#transportEnded = true
-    // Nobody finishes a handshake without sending: there is no point in waiting for the lookup.
-    if (this.#paused && !this.#established) this.#tellEnd()
-    else this.#run()
-  }
+    came(chunk: unknown): void {
+      const connection = this.#connection
+      if (!(chunk instanceof Uint8Array)) {
+        const error = codedError('ERR_STREAM_WRAP', 'Stream has StringDecoder set or is in objectMode')
+        connection.#events.lost(error)
+        return
+      }
+      connection.#events.active()
+      // After the peer's goodbye nothing counts any more; reading on serves to see the transport end.
+      if (connection.#ended || connection.#broken) return
+      connection.#carrier.feed(chunk)
+      connection.#run()
+    }
 
-  #onError = (error: Error): void => {
-    // When both sides have said goodbye and everything else is sent, a peer that is gone already is no error.
-    if (!this.#destroyed && !(this.#goodbye && this.#ended)) this.#events.lost(error)
-  }
+    ended(): void {
+      const connection = this.#connection
+      // Nobody finishes a handshake without sending: there is no point in waiting for the lookup.
+      if (connection.#paused && !connection.#established) connection.#tellEnd()
+      else connection.#run()
+    }
 
-  #onClose = (): void => {
-    this.#transportEnded = true
-    this.#run()
-    if (!this.#destroyed) this.#events.lost(null)
-  }
+    ready(): void {
+      this.#connection.#run()
+    }
 
-  #onDrain = (): void => {
-    this.#congested = false
-    this.#run()
+    sent(): void {
+      const connection = this.#connection
+      if (connection.#destroyed) return
+      connection.#events.active()
+      connection.#finishWrite()
+      if (connection.#endDone !== null) connection.#run()
+    }
+
+    failed(error: Error): void {
+      const connection = this.#connection
+      // When both sides have said goodbye and everything else is sent, a peer that is gone already is no error.
+      if (!connection.#destroyed && !(connection.#goodbye && connection.#ended)) connection.#events.lost(error)
+    }
+
+    closed(): void {
+      const connection = this.#connection
+      connection.#run()
+      if (!connection.#destroyed) connection.#events.lost(null)
+    }
   }
 
   #run(): void {
@@ -216,7 +185,7 @@ export class InlineConnection implements Connection {
     } finally {
       this.#running = false
       if (this.#destroyed) this.#close()
-      else this.#regulate()
+      else this.#carrier.regulate(this.#complete ? this.#wanted || this.#ended : !this.#carrier.full)
     }
   }
 
@@ -226,7 +195,7 @@ export class InlineConnection implements Connection {
     if (!this.#complete && !this.#broken) this.#handshake(ssl)
     if (this.#complete && !this.#destroyed) this.#receive(ssl)
     if (this.#established && !this.#destroyed) this.#send(ssl)
-    if (!this.#destroyed) this.#flush()
+    if (!this.#destroyed) this.#carrier.flush()
   }
 
   #handshake(ssl: libssl.SSL): void {
@@ -248,7 +217,7 @@ export class InlineConnection implements Connection {
     }
     this.#complete = true
     this.#endTimer()
-    this.#flush()
+    this.#carrier.flush()
     if (this.#established) {
       this.#events.completed()
     } else {
@@ -262,7 +231,7 @@ export class InlineConnection implements Connection {
     while (!this.#destroyed) {
       const buffer = borrowScratch()
       const { status, bytes } = libssl.SSL_read_early_data(ssl, buffer)
-      if (this.#destroyed || status !== libssl.SSL_READ_EARLY_DATA_SUCCESS) scratch = buffer
+      if (this.#destroyed || status !== libssl.SSL_READ_EARLY_DATA_SUCCESS) giveScratchBack(buffer)
       if (this.#destroyed) return false
       if (status === libssl.SSL_READ_EARLY_DATA_FINISH) {
         this.#takesEarlyData = false
@@ -273,7 +242,7 @@ export class InlineConnection implements Connection {
       const accepted = libssl.SSL_get_early_data_status(ssl) === libssl.SSL_EARLY_DATA_ACCEPTED
       if (sound && accepted && !this.#established) {
         this.#established = true
-        this.#flush()
+        this.#carrier.flush()
         this.#events.established(false)
         libssl.ERR_clear_error()
       }
@@ -281,8 +250,8 @@ export class InlineConnection implements Connection {
         if (!this.#destroyed) this.#blocked(ssl, 0, 'The TLS handshake has failed')
         return false
       }
-      if (this.#destroyed) scratch = buffer
-      else this.#deliver(buffer, bytes)
+      if (this.#destroyed) giveScratchBack(buffer)
+      else this.#wanted = this.#events.received(takeFromScratch(buffer, bytes))
     }
     return false
   }
@@ -320,33 +289,21 @@ export class InlineConnection implements Connection {
           ? opensslError('TLS has failed', 'connection')
           : null
       if (this.#destroyed) {
-        scratch = buffer
+        giveScratchBack(buffer)
         return
       }
-      if (length > 0) this.#deliver(buffer, length)
-      else scratch = buffer
+      if (length > 0) this.#wanted = this.#events.received(takeFromScratch(buffer, length))
+      else giveScratchBack(buffer)
       if (this.#destroyed) return
       if (error !== null) this.#break(error)
       else if (reason === libssl.SSL_ERROR_ZERO_RETURN) this.#tellEnd()
-      else if (reason === libssl.SSL_ERROR_WANT_READ && this.#transportEnded) this.#tellEnd()
+      else if (reason === libssl.SSL_ERROR_WANT_READ && this.#carrier.ended) this.#tellEnd()
       if (result <= 0) return
     }
   }
 
-  /** Hands plain text to the reader: the buffer itself when it is well filled, else a copy. */
-  #deliver(buffer: Buffer, length: number): void {
-    let bytes: Buffer
-    if (length > batch / 2) {
-      bytes = buffer.subarray(0, length)
-    } else {
-      bytes = Buffer.from(buffer.subarray(0, length))
-      scratch = buffer
-    }
-    this.#wanted = this.#events.received(bytes)
-  }
-
   #send(ssl: libssl.SSL): void {
-    while (this.#queue.length > 0 && !this.#congested && !this.#broken && this.#holds === 0) {
+    while (this.#queue.length > 0 && !this.#broken && !this.#carrier.blocked) {
       const bytes = this.#queue[0] as Uint8Array
       libssl.ERR_clear_error()
       let result: number
@@ -362,9 +319,9 @@ export class InlineConnection implements Connection {
         return
       }
       this.#queue.shift()
-      this.#flush()
+      this.#carrier.flush()
     }
-    if (this.#queue.length > 0 || this.#holds > 0) return
+    if (this.#queue.length > 0 || this.#carrier.held) return
     this.#finishWrite()
     if (this.#endDone !== null && this.#writeDone === null && this.#complete) this.#sayGoodbye(ssl)
   }
@@ -376,35 +333,13 @@ export class InlineConnection implements Connection {
     // After a stream that just stopped there is nobody to say goodbye to, and OpenSSL must see that there was none: it then
     // withdraws the session.
     if (!this.#broken && !this.#wasCut(ssl)) this.#shutdown(ssl)
-    if (this.#transport.destroyed) done()
-    else this.#transport.end(() => done())
-  }
-
-  /** Passes what TLS wants to send to the transport. */
-  #flush(): void {
-    if (this.#holds > 0) return
-    const length = libssl.BIO_pending(this.#wbio)
-    if (length === 0) return
-    const bytes = Buffer.allocUnsafe(length)
-    libssl.BIO_read(this.#wbio, bytes)
-    if (!this.#transport.writable) return
-    this.#sending += 1
-    if (!this.#transport.write(bytes, this.#onSent)) this.#congested = true
-  }
-
-  #onSent = (error?: Error | null): void => {
-    this.#sending -= 1
-    // A transport that cannot write says so with an 'error' event as well.
-    if (error || this.#destroyed) return
-    this.#events.active()
-    this.#finishWrite()
-    if (this.#endDone !== null) this.#run()
+    this.#carrier.end(done)
   }
 
   /** The write is done when all of it is encrypted and the transport has taken all that was encrypted. */
   #finishWrite(): void {
     const done = this.#writeDone
-    if (done === null || this.#queue.length > 0 || this.#sending > 0) return
+    if (done === null || this.#queue.length > 0 || !this.#carrier.idle) return
     this.#writeDone = null
     done()
   }
@@ -413,7 +348,7 @@ export class InlineConnection implements Connection {
   #blocked(ssl: libssl.SSL, result: number, message: string): void {
     switch (libssl.SSL_get_error(ssl, result)) {
       case libssl.SSL_ERROR_WANT_READ:
-        if (!this.#transportEnded || this.#complete) return
+        if (!this.#carrier.ended || this.#complete) return
         if (this.#established) this.#events.lost(connectionReset('The client has left during the TLS handshake'))
         else this.#tellEnd()
         return
@@ -456,7 +391,7 @@ export class InlineConnection implements Connection {
     if (this.#destroyed) return
     this.#broken = true
     // The alert that tells the peer why.
-    this.#flush()
+    this.#carrier.flush()
     this.#events.failed(error)
   }
 
@@ -473,102 +408,43 @@ export class InlineConnection implements Connection {
     this.#events.refused(error)
   }
 
-  /** Reads from the transport exactly while somebody has use for it. */
-  #regulate(): void {
-    const transport = this.#transport
-    const use = this.#complete ? this.#wanted || this.#ended : libssl.BIO_pending(this.#rbio) < batch
-    if (use === !transport.isPaused()) return
-    if (use) transport.resume()
-    else transport.pause()
-  }
-
   /** The end, once libssl has been left. */
   #close(): void {
     const ssl = this.#ssl
     if (ssl === null) return
     if (this.#atClose.politely && this.#mayGoPolitely(ssl)) this.#shutdown(ssl)
     else this.#sendLast(ssl)
-    const transport = this.#transport
-    transport.off('data', this.#onData)
-    transport.off('end', this.#onEnd)
-    transport.off('drain', this.#onDrain)
-    transport.off('close', this.#onClose)
-    // The error listener stays: what happens to the transport from now on concerns nobody.
-    if (transport instanceof Socket && !transport.closed) transport.once('close', this.#atClose.done)
-    else process.nextTick(this.#atClose.done)
-    if (this.#broken) closeGently(transport)
-    else transport.destroy()
+    this.#carrier.close(this.#broken, this.#atClose.done)
     this.#ssl = null
     libssl.SSL_free(ssl)
-    libssl.BIO_free(this.#rbio)
-    libssl.BIO_free(this.#wbio)
   }
 
   /** What was written before the end goes out as far as the transport takes it at once. */
   #sendLast(ssl: libssl.SSL): void {
-    if (!this.#complete || this.#broken || this.#congested || this.#holds > 0) return
+    if (!this.#complete || this.#broken || this.#carrier.blocked) return
     for (const bytes of this.#queue.splice(0)) {
       libssl.ERR_clear_error()
       if (libssl.SSL_write(ssl, bytes) <= 0) break
     }
     libssl.ERR_clear_error()
-    this.#flush()
+    this.#carrier.flush()
   }
 
   /** Whether a goodbye would be true: everything that was written has been sent, and somebody is there. */
   #mayGoPolitely(ssl: libssl.SSL): boolean {
-    const sent = this.#queue.length === 0 && this.#sending === 0 && this.#holds === 0
+    const sent = this.#queue.length === 0 && this.#carrier.idle && !this.#carrier.held
     return this.#complete && !this.#broken && !this.#goodbye && sent && !this.#wasCut(ssl)
   }
 
   /** Whether the peer's stream has just stopped, without a goodbye. */
   #wasCut(ssl: libssl.SSL): boolean {
-    return this.#transportEnded && (libssl.SSL_get_shutdown(ssl) & libssl.SSL_RECEIVED_SHUTDOWN) === 0
+    return this.#carrier.ended && (libssl.SSL_get_shutdown(ssl) & libssl.SSL_RECEIVED_SHUTDOWN) === 0
   }
 
   #shutdown(ssl: libssl.SSL): void {
     libssl.ERR_clear_error()
     libssl.SSL_shutdown(ssl)
     libssl.ERR_clear_error()
-    this.#flush()
+    this.#carrier.flush()
   }
-}
-
-/** Small chunks together, large ones in pieces: what OpenSSL gets at once fills records and does not pile up encrypted. */
-function batches(chunks: readonly Uint8Array[]): Uint8Array[] {
-  const result: Uint8Array[] = []
-  let small: Uint8Array[] = []
-  let size = 0
-  const close = (): void => {
-    if (small.length > 0) result.push(small.length === 1 ? (small[0] as Uint8Array) : Buffer.concat(small, size))
-    small = []
-    size = 0
-  }
-  for (const chunk of chunks) {
-    if (chunk.length >= record) {
-      close()
-      for (let at = 0; at < chunk.length; at += batch) result.push(chunk.subarray(at, at + batch))
-    } else if (chunk.length > 0) {
-      if (size + chunk.length > batch) close()
-      small.push(chunk)
-      size += chunk.length
-    }
-  }
-  close()
-  return result
-}
-
-/** Destroys a transport after the last alert has gone out, but does not wait long for a peer that takes nothing. */
-function closeGently(transport: Duplex): void {
-  if (transport.destroyed || !transport.writable || transport.writableLength === 0) {
-    transport.destroy()
-    return
-  }
-  const close = (): void => {
-    clearTimeout(limit)
-    transport.destroy()
-  }
-  const limit = setTimeout(close, 1000)
-  transport.once('finish', close)
-  transport.end()
 }
