@@ -103,7 +103,7 @@ describe('Handshakes that break off', function () {
   this.timeout(120_000)
 
   /** How many bytes lie between two places to break off at, and how many damaged things are tried. */
-  const step = times(1, 7)
+  const step = times(1, 13)
   const count = times(1000, 150)
 
   async function breakOff(parameters: object, env = {}): Promise<BreakOffReport['outcomes']> {

@@ -6,7 +6,7 @@ import { states } from './programs/interrupt.js'
 import type { Report as TerminateReport } from './programs/terminate.js'
 import { report } from './run.js'
 
-const rounds = times(20, 4)
+const rounds = times(20, 3)
 
 describe('A worker thread that is terminated', function () {
   this.timeout(120_000)

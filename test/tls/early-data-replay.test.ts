@@ -6,6 +6,7 @@ import net from 'node:net'
 import { EarlyProcess } from '../support/early-process.js'
 import { firstFlight, Gate } from '../support/gate.js'
 import { RedisServer } from '../support/redis.js'
+import { thorough } from '../support/thorough.js'
 import { afterTest, aWhile, closeAll, describeInEachHome, dial, dialled, hangUp, sessionOf } from '../support/tls.js'
 
 const copies = 5
@@ -20,7 +21,7 @@ async function replay(port: number, flight: Buffer): Promise<void> {
 }
 
 describeInEachHome('a recorded first flight', (home) => {
-  for (const sealed of [false, true]) {
+  for (const sealed of thorough ? [false, true] : [true]) {
     describe(sealed ? 'and sessions that are sealed in Redis' : 'and sessions in Redis', () => {
       let redis: RedisServer
       let fleet: EarlyProcess[]
