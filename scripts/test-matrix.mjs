@@ -170,7 +170,10 @@ try {
       writePage(why)
     }
     writePage(why)
-    if (!cells.every(({ root, node }) => hasPassed(resultOf(root, node) ?? { totals: null }))) process.exitCode = 1
+    const results = cells.map(({ root, node }) => resultOf(root, node))
+    // Who gives so many minutes takes what they are enough for.
+    const isEnough = values.minutes !== undefined && results.some((result) => result)
+    if (!results.every((result) => (result ? hasPassed(result) : isEnough))) process.exitCode = 1
   }
 } catch (error) {
   console.error(error.message)
