@@ -54,7 +54,8 @@ export function conformsToSessionStore(open: OpenStore): void {
     })
 
     it('takes ids of every length from 1 to 32 bytes, and keeps them apart', async () => {
-      const whole = randomBytes(32)
+      // None of them is one of those that follow.
+      const whole = Buffer.concat([Buffer.from([1]), randomBytes(31)])
       const ids = Array.from({ length: 32 }, (_, index) => whole.subarray(0, index + 1))
       ids.push(Buffer.alloc(32), Buffer.alloc(31), Buffer.alloc(32, 0xff), Buffer.from([0]), Buffer.from([0, 0]))
       await Promise.all(ids.map((id, index) => store.set(id, Buffer.from([index]), HOUR)))
