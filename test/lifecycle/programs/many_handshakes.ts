@@ -63,8 +63,8 @@ async function twoHandshakes({ ctx, clientCtx, sessions, store }: (typeof lanes)
   for (const session of sessions.splice(0)) libssl.SSL_SESSION_free(session)
 }
 
-async function part(): Promise<Sample> {
-  for (let done = 0; done < handshakesPerPart; done += 2 * lanes.length) {
+async function part(count: number): Promise<Sample> {
+  for (let done = 0; done < count; done += 2 * lanes.length) {
     for (const lane of lanes) await twoHandshakes(lane)
   }
   await collectGarbage()
@@ -72,10 +72,10 @@ async function part(): Promise<Sample> {
   return { leaks: libssl.leaks(), resident: rss, heap: heapUsed }
 }
 
-// Warms up.
-await part()
+// Warms up. Until then V8 and malloc grow, however short the parts are.
+await part(1000)
 handshakes.full = 0
 handshakes.resumed = 0
-const samples: Sample[] = [await part()]
-while (samples.length <= parts) samples.push(await part())
+const samples: Sample[] = [await part(handshakesPerPart)]
+while (samples.length <= parts) samples.push(await part(handshakesPerPart))
 console.log(JSON.stringify({ handshakes, samples } satisfies Report))
