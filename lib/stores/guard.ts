@@ -201,10 +201,12 @@ export class StoreGuard {
     this.#returns.add(id, { session, until })
   }
 
-  /** A session that the store was to get back, for whoever uses it now. */
+  /** A session that the store was to get back, for whoever uses it now. A write that seemed to fail may have stored it: it is deleted. */
   reclaim(id: Buffer): Buffer | null {
     const returned = this.#returns.cancel(id)
-    return returned !== undefined && Date.now() < returned.until ? returned.session : null
+    if (returned === undefined) return null
+    this.remove(id)
+    return Date.now() < returned.until ? returned.session : null
   }
 
   get #owed(): number {

@@ -278,6 +278,36 @@ describeInEachHome('a server whose Redis fails', (home) => {
     assert.equal((await visit(port, session)).resumed, true)
   })
 
+  it('gives what it has taken in vain away once, though a write that took too long has stored it', async () => {
+    const kept = new MemorySessionStore()
+    const late: (() => void)[] = []
+    let isSlow = false
+    const sessionStore: SessionStore = {
+      get: (id) => kept.get(id),
+      take: async (id) => {
+        const session = kept.take(id)
+        if (isSlow) await sleep(LIMIT * 1.5)
+        return session
+      },
+      set: (id, session, ttl) => {
+        if (!isSlow) return kept.set(id, session, ttl)
+        late.push(() => kept.set(id, session, ttl))
+        return new Promise(() => {})
+      },
+      delete: (id) => kept.delete(id),
+    }
+    const { server, port } = await guarded('TLSv1.3', sessionStore)
+    const { session } = await visit(port)
+    isSlow = true
+    assert.equal((await visit(port, session)).resumed, false)
+    await until(() => server.stats().store?.owed === 1)
+    isSlow = false
+    for (const write of late) write()
+    assert.equal((await visit(port, session)).resumed, true)
+    assert.equal((await visit(port, session)).resumed, false)
+    assert.equal(server.stats().store?.owed, 0)
+  })
+
   it('tells of each kind of failure once in ten seconds, and of how many it has not told', async () => {
     const { server, port, errors } = await guarded('TLSv1.2', storeOf())
     await direct.configSet({ maxmemory: '1', 'maxmemory-policy': 'noeviction' })
