@@ -265,22 +265,21 @@ export class ExternalSessions {
   /**
    * Stores a session that was taken in vain, now or when the store can. Throws when the bytes are damaged.
    *
-   * When it is tried again, the first attempt may have been successful after all, and somebody may have used the session: from then on it is not
-   * good for early data, which must not come twice.
+   * From now on it is not good for early data. What came with the handshake it was taken for has been rejected, and its client sends it
+   * again: whoever has recorded it must not have it accepted later. And a write that seems to fail may have stored the session after all.
    */
   giveBack(id: Buffer, bytes: Buffer): void {
     const handle = restore(bytes, id)
+    libssl.SSL_SESSION_set_max_early_data(handle, 0)
+    const plain = libssl.i2d_SSL_SESSION(handle)
     const until = (libssl.SSL_SESSION_get_time(handle) + libssl.SSL_SESSION_get_timeout(handle)) * 1000
-    const settle = (isBack: boolean): void => {
-      if (!isBack) {
-        libssl.SSL_SESSION_set_max_early_data(handle, 0)
-        const later = libssl.i2d_SSL_SESSION(handle)
-        if (later !== null) this.#guard.putBackLater(id, later, until)
-      }
-      libssl.SSL_SESSION_free(handle)
-    }
+    libssl.SSL_SESSION_free(handle)
     const ttl = (until - Date.now()) / 1000
-    const kept = ttl <= 0 || this.#keep(id, bytes, ttl)
+    if (plain === null || ttl <= 0) return
+    const settle = (isBack: boolean): void => {
+      if (!isBack) this.#guard.putBackLater(id, plain, until)
+    }
+    const kept = this.#keep(id, plain, ttl)
     if (isPromise(kept)) kept.then(settle)
     else settle(kept)
   }
