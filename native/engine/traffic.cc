@@ -98,13 +98,14 @@ void Connection::shake_hands() {
     if (reason == SSL_ERROR_NONE || accepted) {
       version = SSL_version(ssl_.get());
       reused = SSL_session_reused(ssl_.get()) == 1;
-      // A fast sender's records come several at a time. Such a buffer is there only while something is in it.
-      SSL_set_default_read_buffer_len(ssl_.get(), kBatch);
       // Nothing will pause any more, so nothing needs a fibre.
       const bool renegotiates =
           version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
       if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
+    // A fast sender's records come several at a time, which libssl arranges when it takes new keys (from 3.2 on, only
+    // then). Such a buffer is there only while something is in it.
+    if (reason == SSL_ERROR_WANT_READ) SSL_set_default_read_buffer_len(ssl_.get(), kBatch);
     step_ = nullptr;
   }
   // Answered already, perhaps by nobody: the deadline is for what is still awaited.
