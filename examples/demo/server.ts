@@ -11,7 +11,6 @@ import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import { createServer } from 'openssl-session'
 import { LmdbSessionStore, RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
-import { createClient, createCluster } from 'redis'
 
 /** A store behind a port that nobody listens on: every operation fails as the network fails. */
 class UnreachableStore implements SessionStore {
@@ -35,6 +34,7 @@ class UnreachableStore implements SessionStore {
 }
 
 async function redisStore(urls: string[]): Promise<SessionStore> {
+  const { createClient, createCluster } = await import('redis')
   const rootNodes = urls.map((url) => ({ url }))
   const client = urls.length === 1 ? createClient({ url: urls[0] as string }) : createCluster({ rootNodes })
   client.on('error', () => {}) // it connects again by itself, and the server tells what the store fails in
