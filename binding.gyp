@@ -8,7 +8,7 @@
   },
   'targets': [{
     'target_name': 'openssl_session',
-    'sources': ['<!@(node native/configure.mjs sources)'],
+    'sources': ['<!@(node native/configure.mjs units)'],
     # Node's include folder holds a copy of OpenSSL's headers, which would come first and win. It is taken off the path;
     # a folder of links to the other headers stands in for it (see nodeHeaders in native/configure.mjs).
     'include_dirs/': [

@@ -1,14 +1,25 @@
 // Answers what both native builds (binding.gyp and CMakeLists.txt) ask before they can start: which OpenSSL, which
-// headers, which sources. Plain Node without dependencies, because it also runs when the package is being installed.
+// headers, which sources, and which of them together. Plain Node without dependencies, because it also runs when the
+// package is being installed.
 //
 //   node native/configure.mjs <question> [--root=DIR] [--static=true] [--portable=true] [--node-root=DIR] [--into=DIR]
 //
 // Answers are printed with one word per line. Only facts live here; flags that are the same everywhere do not.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join, relative, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const nativeFolder = dirname(fileURLToPath(import.meta.url))
@@ -100,6 +111,38 @@ function libraries(root, isStatic, isPortable) {
   return root && !isPortable ? [...shared, `-Wl,-rpath,${libraryFolder(root)}`] : shared
 }
 
+/** The sources, relative to the package. */
+function sources() {
+  return readdirSync(nativeFolder, { recursive: true })
+    .filter((name) => name.endsWith('.cc'))
+    .map((name) => relative(packageFolder, join(nativeFolder, name)))
+    .sort()
+}
+
+/** How many sources are compiled at once. More would make the first build shorter and the next ones longer. */
+const UNIT = 5
+
+/**
+ * Files that include a few sources of one folder each, to be compiled instead of them. The headers of Node and of the standard
+ * library are most of what there is to compile, and are read once for each of these.
+ */
+function units() {
+  const folder = join(packageFolder, 'build', 'units')
+  mkdirSync(folder, { recursive: true })
+  const all = sources()
+  return [...new Set(all.map(dirname))].flatMap((origin) => {
+    const members = all.filter((source) => dirname(source) === origin)
+    return Array.from({ length: Math.ceil(members.length / UNIT) }, (_, index) => {
+      const file = join(folder, `${basename(origin)}-${index + 1}.cc`)
+      const included = members.slice(index * UNIT, (index + 1) * UNIT)
+      const text = included.map((source) => `#include "../../${source}"\n`).join('')
+      // One that is right already stays: what it was compiled to is right, too.
+      if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text)
+      return relative(packageFolder, file)
+    })
+  })
+}
+
 const questions = {
   /** The version that the headers must turn out to have. */
   version: ({ root }) => pkgConfig(root, '--modversion'),
@@ -109,11 +152,8 @@ const questions = {
   'node-headers': ({ 'node-root': nodeRoot = resolve(dirname(process.execPath), '..'), into }) =>
     nodeHeaders(nodeRoot, into ?? join(packageFolder, 'build', 'node-headers')),
   'addon-api': () => [createRequire(import.meta.url)('node-addon-api').include_dir].map((folder) => resolve(folder)),
-  sources: () =>
-    readdirSync(nativeFolder, { recursive: true })
-      .filter((name) => name.endsWith('.cc'))
-      .map((name) => relative(packageFolder, join(nativeFolder, name)))
-      .sort(),
+  sources,
+  units,
 }
 
 const [question, ...args] = process.argv.slice(2)

@@ -15,7 +15,7 @@ namespace engine {
 namespace {
 
 // How many connections are accepted before the ones that are open have their turn.
-constexpr int kBatch = 64;
+constexpr int kAcceptedAtOnce = 64;
 // Milliseconds until another attempt after a failure.
 constexpr uint64_t kPause = 100;
 
@@ -109,7 +109,7 @@ void Listener::on_readiness(uint32_t) {
 
 void Listener::accept_all() {
   for (int i = 0; !closed_; i++) {
-    if (i == kBatch) {
+    if (i == kAcceptedAtOnce) {
       // The rest after the ones that are open have had their turn.
       worker_.post([self = shared_from_this()] { self->accept_all(); });
       return;

@@ -24,7 +24,7 @@ Owned<BIO> new_mem_buf(Bytes bytes) {
   return {bio.release()};
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kBioFunctions[] = {
     OSSL_STATIC(BIO_s_mem),
     OSSL_OWNED(BIO_new),
     define<&new_mem_buf>("BIO_new_mem_buf"),
@@ -49,6 +49,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> bio_functions() { return kFunctions; }
+std::span<const binding::Function> bio_functions() { return kBioFunctions; }
 
 }  // namespace ossl

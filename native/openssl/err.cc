@@ -32,7 +32,7 @@ napi_value get_error_all(Environment& env) {
   return object;
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kErrFunctions[] = {
     OSSL_FUNCTION(ERR_get_error),
     OSSL_FUNCTION(ERR_peek_error),
     OSSL_FUNCTION(ERR_peek_last_error),
@@ -51,6 +51,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> err_functions() { return kFunctions; }
+std::span<const binding::Function> err_functions() { return kErrFunctions; }
 
 }  // namespace ossl

@@ -64,7 +64,7 @@ napi_value chain_of(Environment& env, SSL* ssl) {
 
 Owned<X509> peer_certificate(SSL* ssl) { return {compat::get1_peer_certificate(ssl)}; }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kSslFunctions[] = {
     OSSL_BORROWED(SSL_get_rbio),
     OSSL_BORROWED(SSL_get_wbio),
     OSSL_FUNCTION(SSL_pending),
@@ -146,6 +146,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> ssl_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_functions() { return kSslFunctions; }
 
 }  // namespace ossl

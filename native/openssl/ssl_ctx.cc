@@ -23,7 +23,7 @@ std::optional<Octets> get_ticket_keys(SSL_CTX* ctx) {
   return keys;
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kSslCtxFunctions[] = {
     OSSL_FREE(SSL_CTX_free, SSL_CTX),
     OSSL_UP_REF(SSL_CTX_up_ref, SSL_CTX),
     OSSL_STATIC(TLS_method),
@@ -125,6 +125,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> ssl_ctx_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_ctx_functions() { return kSslCtxFunctions; }
 
 }  // namespace ossl

@@ -74,7 +74,7 @@ int set_id_context(SSL_SESSION* session, Bytes context) {
                                      static_cast<unsigned int>(std::min<size_t>(context.size, UINT32_MAX)));
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kSslSessionFunctions[] = {
     OSSL_OWNED(SSL_SESSION_new),
     OSSL_FREE(SSL_SESSION_free, SSL_SESSION),
     OSSL_UP_REF(SSL_SESSION_up_ref, SSL_SESSION),
@@ -122,6 +122,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> ssl_session_functions() { return kFunctions; }
+std::span<const binding::Function> ssl_session_functions() { return kSslSessionFunctions; }
 
 }  // namespace ossl

@@ -85,7 +85,7 @@ napi_value parse_pkcs12(Environment& env, PKCS12* pkcs12, OptionalString passphr
   return object;
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kX509Functions[] = {
     OSSL_FREE(X509_free, X509),
     OSSL_UP_REF(X509_up_ref, X509),
     define<&read_pem>("PEM_read_bio_X509"),
@@ -113,6 +113,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> x509_functions() { return kFunctions; }
+std::span<const binding::Function> x509_functions() { return kX509Functions; }
 
 }  // namespace ossl

@@ -105,7 +105,7 @@ binding::Borrowed<SSL_CTX> switch_context(Ref<SSL> ssl, SSL_CTX* ctx) {
   return {result, ssl.handle};
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kCallbackFunctions[] = {
     define<&new_context>("SSL_CTX_new"),
     define<&set_callback<Slot::kNew>>("SSL_CTX_sess_set_new_cb"),
     define<&set_callback<Slot::kRemove>>("SSL_CTX_sess_set_remove_cb"),
@@ -134,7 +134,7 @@ constexpr binding::Function kTicketFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> callback_functions() { return kFunctions; }
+std::span<const binding::Function> callback_functions() { return kCallbackFunctions; }
 std::span<const binding::Function> ticket_functions() { return kTicketFunctions; }
 
 }  // namespace session

@@ -19,7 +19,7 @@ int allow_trampoline(SSL* ssl, void*) noexcept {
   return limit > 0 && limit <= SSL_get_max_early_data(ssl) ? 1 : 0;
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kEarlyDataFunctions[] = {
     binding::define<&accept_early_data>("accept"),
     binding::define("taken", [](SSL_SESSION* session) { ossl::set_taken(session); }),
 };
@@ -36,6 +36,6 @@ void accept_early_data(SSL* ssl, uint32_t limit) {
   SSL_set_allow_early_data_cb(ssl, allow_trampoline, nullptr);
 }
 
-std::span<const binding::Function> early_data_functions() { return kFunctions; }
+std::span<const binding::Function> early_data_functions() { return kEarlyDataFunctions; }
 
 }  // namespace session

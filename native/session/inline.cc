@@ -226,7 +226,7 @@ Owned<SSL_SESSION> owned_session(SSL* ssl) {
   return {session};
 }
 
-constexpr binding::Function kFunctions[] = {
+constexpr binding::Function kInlineFunctions[] = {
     define<&new_ssl>("SSL_new"),
     define("SSL_free",
            [](NullableRef<SSL> ssl) {
@@ -266,6 +266,6 @@ constexpr binding::Function kFunctions[] = {
 
 }  // namespace
 
-std::span<const binding::Function> inline_functions() { return kFunctions; }
+std::span<const binding::Function> inline_functions() { return kInlineFunctions; }
 
 }  // namespace session

@@ -78,8 +78,8 @@ const getters = names.filter((name) => /^SSL_CTX_(get\d?_|sess_get_)|^SSL_CTX_se
 describe('Contexts under the engine', function () {
   this.timeout(60_000)
 
-  const many = times(2000, 400)
-  const some = times(500, 200)
+  const many = times(2000, 250)
+  const some = times(500, 120)
   let server: Server
   let port: number
   let failures: Error[]

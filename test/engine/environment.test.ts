@@ -22,8 +22,8 @@ describe('The end of an environment with an engine', function () {
 
   afterEach(killAll)
 
-  const all = { open: times(2000, 400), paused: 200 }
-  const some = { open: times(300, 150), paused: 100 }
+  const all = { open: times(2000, 200), paused: times(200, 100) }
+  const some = { open: times(300, 100), paused: times(100, 50) }
 
   /** A server with live connections and paused look-ups, in the main thread of a process or in a worker of it. */
   async function busy(

@@ -94,7 +94,7 @@ describe('Look-ups on the engine', function () {
     if (alone || sanitized) this.skip()
     const serving = new Program('lookups', {}, { descriptors: 16_000 })
     port = Number(await serving.says())
-    const each = times(5000, 1000)
+    const each = times(5000, 600)
     const programs = [clients(), clients()]
     const [first] = programs as [Program, Program]
     const session = await first.ask(`session ${port} TLSv1.2`)
