@@ -48,6 +48,8 @@ function build(name, arch, folder) {
     OPENSSL_ROOT: join(inside, relative('.', prefix)),
     OPENSSL_STATIC: isStatic ? 'ON' : 'OFF',
     PORTABLE: 'ON',
+    // A few sources at a time, as native/configure.mjs does it.
+    CMAKE_UNITY_BUILD: 'ON',
     ...(arch === 'arm64' ? crossBuild : {}),
   }
   const cmakeJs = ['node', 'node_modules/cmake-js/bin/cmake-js', 'compile', '--directory', 'native', '--out', folder]

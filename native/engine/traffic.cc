@@ -103,9 +103,10 @@ void Connection::shake_hands() {
           version < TLS1_3_VERSION && (SSL_get_options(ssl_.get()) & SSL_OP_NO_RENEGOTIATION) == 0;
       if (!renegotiates) SSL_clear_mode(ssl_.get(), SSL_MODE_ASYNC);
     }
-    // A fast sender's records come several at a time, which libssl arranges when it takes new keys (from 3.2 on, only
-    // then). Such a buffer is there only while something is in it.
-    if (reason == SSL_ERROR_WANT_READ) SSL_set_default_read_buffer_len(ssl_.get(), kBatch);
+    // A fast sender's records come several at a time. Such a buffer is there only while something is in it. From 3.2
+    // on, its size counts when keys change.
+    const bool due = OpenSSL_version_num() < 0x30200000 ? version != 0 : reason == SSL_ERROR_WANT_READ;
+    if (due) SSL_set_default_read_buffer_len(ssl_.get(), kBatch);
     step_ = nullptr;
   }
   // Answered already, perhaps by nobody: the deadline is for what is still awaited.
