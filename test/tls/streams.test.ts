@@ -73,6 +73,22 @@ function duplexPair(): [Duplex, Duplex] {
   return [Duplex.from({ readable: back, writable: there }), Duplex.from({ readable: there, writable: back })]
 }
 
+/** The functions that ask a connection something, and want nothing else. */
+function asking(ssl: libssl.SSL): ((ssl: libssl.SSL) => unknown)[] {
+  const named = /^SSL_(get_|get0_|has_|is_|in_|pending|version|session_reused)/
+  return Object.entries(libssl as unknown as Record<string, (ssl: libssl.SSL) => unknown>)
+    .filter(([name, ask]) => {
+      try {
+        if (!named.test(name)) return false
+        ask(ssl)
+        return true
+      } catch {
+        return false
+      }
+    })
+    .map(([, ask]) => ask)
+}
+
 /** A server's side and a client's side of a connection, both ours. */
 async function pair(options: object): Promise<{ near: TLSSocket; far: TLSSocket }> {
   const { server, port } = await serve(options, () => {})
@@ -120,6 +136,20 @@ describeInEachHome('data of a TLSSocket', () => {
       const [first, second] = await Promise.all(work)
       assert.deepEqual(first, { digest, length: twentyMiB })
       assert.deepEqual(second, { digest, length: twentyMiB })
+    })
+
+    it('arrives byte for byte while the connection is asked everything that can be asked', async () => {
+      const { near, far } = await pair(only(version))
+      const getters = asking(near.handle as libssl.SSL)
+      assert.ok(getters.length > 20, `${getters.length} functions`)
+      let asked = 0
+      far.on('data', () => {
+        for (const { handle } of [near, far]) for (const ask of getters) ask(handle as libssl.SSL)
+        asked += 1
+      })
+      const [received] = await Promise.all([digestOf(far), pour(near, bytes.subarray(0, twentyMiB / 4))])
+      assert.equal(received.length, twentyMiB / 4)
+      assert.ok(asked > 50, `asked ${asked} times`)
     })
 
     it('arrives byte for byte at a client of node:tls, and from one', async () => {
