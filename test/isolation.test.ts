@@ -108,7 +108,10 @@ describe('The OpenSSL in use', () => {
 describe('The headers that the addon was compiled with', () => {
   /** The compiler's command line without files, from the build itself. */
   function compilation(): string[] {
-    const record = join(packageFolder, 'build/Release/.deps/Release/obj.target/openssl_session/build/units/openssl-1.o.d')
+    const record = join(
+      packageFolder,
+      'build/Release/.deps/Release/obj.target/openssl_session/build/units/openssl-1.o.d',
+    )
     const command = readFileSync(record, 'utf8').match(/^cmd_\S+ := (.*)$/m)?.[1]
     assert.ok(command)
     const kept = command.replace(/ -MMD -MF \S+| -o \S+| -c\b/g, '').replaceAll("'", '')

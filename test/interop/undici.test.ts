@@ -190,14 +190,13 @@ describe('undici', () => {
               response.end(String(socket.isSessionReused()))
             })
             const site = await inFront(h1, { sessionStore: new MemorySessionStore() })
-            const made: TLSSocket[] = []
-            const agent = keep(new Agent({ connect: connector(site, made)(false), pipelining: 1 }))
+            // An Agent destroys, when a connection has closed, what it has begun since; and it would leave first.
+            const pool = keep(new Pool(site.url, { connect: connector(site, [])(false), connections: 1 }))
             const answers: string[] = []
             for (let count = 0; count < 5; count++) {
-              const { body: answer } = await agent.request({ origin: site.url, path: '/', method: 'GET' })
+              const { body: answer } = await pool.request({ path: '/', method: 'GET' })
               answers.push(await answer.text())
-              // When a connection of undici's closes it destroys what has been begun since, which would leave first.
-              await until(() => site.sockets.at(-1)?.destroyed === true && made.at(-1)?.closed === true)
+              await until(() => site.sockets.at(-1)?.destroyed === true)
             }
             assert.deepEqual(answers, ['false', 'true', 'true', 'true', 'true'])
           })

@@ -10,7 +10,7 @@ import { say, task } from './task.js'
 /** In milliseconds; null where the kernel tells none. */
 export interface Slices {
   readonly main: number | null
-  /** Of all threads. */
+  /** Of all threads but the kernel's, which it has do what libuv asks of an io_uring, and which begin as the thread that asks. */
   readonly all: readonly (number | null)[]
 }
 
@@ -20,9 +20,14 @@ function sliceOf(thread: string): number | null {
   return nanoseconds === undefined ? null : Number(nanoseconds) / 1e6
 }
 
+function isKernels(thread: string): boolean {
+  return readFileSync(`/proc/self/task/${thread}/comm`, 'latin1').startsWith('iou-')
+}
+
 function slices(): Slices {
   try {
-    return { main: sliceOf(String(process.pid)), all: readdirSync('/proc/self/task').map(sliceOf) }
+    const threads = readdirSync('/proc/self/task').filter((thread) => !isKernels(thread))
+    return { main: sliceOf(String(process.pid)), all: threads.map(sliceOf) }
   } catch {
     return { main: null, all: [] }
   }
