@@ -53,7 +53,7 @@ describe('Nothing is lost, in brief', function () {
   it('when objects are forgotten', () => assertNothingLost('forget', { seed: 6, rounds: 60 }))
 
   it('when sessions are resumed from everywhere', async () => {
-    const parameters = { parts: 1, handshakesPerPart: 96 }
+    const parameters = { warmUp: 96, parts: 1, handshakesPerPart: 96 }
     const { samples } = await report<{ samples: { leaks: object }[] }>('many_handshakes', parameters)
     assert.deepEqual(samples[1]?.leaks, samples[0]?.leaks)
   })

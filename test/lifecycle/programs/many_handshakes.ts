@@ -18,7 +18,12 @@ export interface Report {
   readonly samples: readonly Sample[]
 }
 
-const { parts, handshakesPerPart } = task as unknown as { parts: number; handshakesPerPart: number }
+const { warmUp, parts, handshakesPerPart } = task as unknown as {
+  /** Handshakes that do not count. */
+  warmUp: number
+  parts: number
+  handshakesPerPart: number
+}
 
 /** The ways in which sessions are kept and found: in each, half of the handshakes are resumed. */
 const ways = protocols.flatMap((protocol) =>
@@ -72,8 +77,7 @@ async function part(count: number): Promise<Sample> {
   return { leaks: libssl.leaks(), resident: rss, heap: heapUsed }
 }
 
-// Warms up. Until then V8 and malloc grow, however short the parts are.
-await part(1000)
+await part(warmUp)
 handshakes.full = 0
 handshakes.resumed = 0
 const samples: Sample[] = [await part(handshakesPerPart)]
