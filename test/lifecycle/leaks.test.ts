@@ -33,8 +33,8 @@ describe('Thousands of handshakes, full and resumed', function () {
       MALLOC_ARENA_MAX: '1',
       MALLOC_MMAP_THRESHOLD_: '65536',
     }
-    // V8 and malloc grow until then, however short the parts are.
-    const warmUp = 1000
+    // V8 and malloc grow until then, however short the parts are: malloc by 128 KiB now and then for some thousands.
+    const warmUp = times(8000, 1000)
     result = await report<ManyReport>('many_handshakes', { warmUp, parts: 10, handshakesPerPart }, steady)
   })
 
