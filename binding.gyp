@@ -37,7 +37,10 @@
     'cflags_cc!': ['-fno-exceptions', '-fno-rtti', '-std=gnu++17', '-std=gnu++20'],
     'cflags_cc': ['-std=c++20', '-fvisibility-inlines-hidden'],
     # libcrypto keeps pointers to functions of the addon. Node unloads an addon with the last thread that uses it.
-    'conditions': [['OS=="linux"', { 'ldflags': ['-Wl,-z,nodelete'] }]],
+    # Nobody else in the process may see an OpenSSL inside the addon, nor may it see theirs.
+    'conditions': [['OS=="linux"', {
+      'ldflags': ['-Wl,-z,nodelete', '-Wl,--version-script=<(module_root_dir)/native/exports.map'],
+    }]],
     'xcode_settings': {
       'CLANG_CXX_LANGUAGE_STANDARD': 'c++20',
       'GCC_ENABLE_CPP_EXCEPTIONS': 'YES',

@@ -19,9 +19,15 @@ const packageFolder = fileURLToPath(new URL('..', import.meta.url))
 /** The prebuilt addons, by the library that they use; the first that loads is taken. */
 const prebuilds = ['libssl.so.4', 'libssl.so.3', 'libssl.so.1.1', 'static']
 
+/**
+ * The C library is musl. It has no RTLD_DEEPBIND and so no isolation from Node's OpenSSL; of the prebuilt addons there is only the
+ * one with OpenSSL inside for it, which needs none.
+ */
+const isMusl = process.platform === 'linux' && constants.dlopen.RTLD_DEEPBIND === undefined
+
 const buildFile = (build: string) => join(packageFolder, 'build', build, 'openssl_session.node')
 const prebuildFile = (name: string) =>
-  join(packageFolder, 'prebuilds', `${process.platform}-${process.arch}`, `${name}.node`)
+  join(packageFolder, 'prebuilds', `${process.platform}-${process.arch}`, `${name}${isMusl ? '.musl' : ''}.node`)
 
 /** The flags of dlopen(3) under which the addon's symbols are looked up in its own libraries before Node's. */
 function isolation(): number {

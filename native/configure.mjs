@@ -103,9 +103,7 @@ function libraries(root, isStatic, isPortable) {
       if (!existsSync(archive)) throw new Error(`A static build needs ${archive}, which is not there.`)
     }
     const others = pkgConfig(root, '--static', '--libs').filter((word) => !/^-(lssl|lcrypto|L)/.test(word))
-    // Nobody else in the process may see the copy inside the addon, nor may it see theirs.
-    const hidden = process.platform === 'linux' ? ['-Wl,--exclude-libs,ALL'] : []
-    return [...hidden, ...archives, ...new Set(others)]
+    return [...archives, ...new Set(others)]
   }
   const shared = pkgConfig(root, '--libs')
   return root && !isPortable ? [...shared, `-Wl,-rpath,${libraryFolder(root)}`] : shared

@@ -1,5 +1,5 @@
 // Checks what prebuilt addons ask of the machine that they run on: no symbol newer than the floor (RHEL 9, Ubuntu 22.04;
-// Debian 11 for libssl.so.1.1), the libraries that their name says and no other, and nothing offered but the entry point.
+// Debian 11 for libssl.so.1.1), the libraries that their name says and no other, and nothing offered but the entry points.
 //
 //   node scripts/check-prebuilds.mjs [FILE ...]        or all under prebuilds/
 //   node scripts/check-prebuilds.mjs --all             and all that the package carries must be there
@@ -21,6 +21,8 @@ const system = [
   'ld-linux-x86-64.so.2',
   'ld-linux-aarch64.so.1',
 ]
+/** What musl's loader takes for itself. The addon for it brings its C++ library. */
+const systemOfMusl = ['libc.so']
 
 const isNewer = (version, floor) => version.localeCompare(floor, 'en', { numeric: true }) > 0
 
@@ -36,20 +38,21 @@ export function checkPrebuild(file) {
     if (!newest[family] || isNewer(version, newest[family])) newest[family] = version
   }
   const abi = basename(file).match(/^libssl(\.so\.[\d.]+)\.node$/)?.[1]
+  const isForMusl = file.endsWith('.musl.node')
   const expected = abi ? [`libssl${abi}`, `libcrypto${abi}`] : []
   const needed = [...readelf('--dynamic').matchAll(/NEEDED.*\[(.*)\]/g)].map(([, library]) => library)
-  const surplus = needed.filter((library) => !system.includes(library) && !expected.includes(library))
+  const surplus = needed.filter(
+    (library) => !(isForMusl ? systemOfMusl : system).includes(library) && !expected.includes(library),
+  )
   const missing = expected.filter((library) => !needed.includes(library))
   if (surplus.length + missing.length > 0) throw new Error(`${file} is linked with ${needed.join(', ')}`)
   if (/R(UN)?PATH/.test(readelf('--dynamic'))) throw new Error(`${file} looks for libraries in a folder of its own`)
   const offered = [...symbols.matchAll(/(?:GLOBAL|WEAK) +DEFAULT +\d+ (\S+)/g)].map(([, name]) => name)
-  const stray = offered.filter(
-    (name) => !/^(node_api_module_get_api_version_v1|napi_register_module_v1|_Z.*)$/.test(name),
-  )
+  const stray = offered.filter((name) => !/^(node_api_module_get_api_version_v1|napi_register_module_v1)$/.test(name))
   if (stray.length > 0) throw new Error(`${file} offers ${stray.join(', ')} to the rest of the process`)
   const size = (statSync(file).size / 1e6).toFixed(1)
   const versions = Object.entries(newest).map(([family, version]) => `${family}_${version}`)
-  return `${file}: ${size} MB, needs ${versions.join(', ')} and ${needed.join(', ')}`
+  return `${file}: ${size} MB, needs ${[...versions, ...needed].join(', ')}`
 }
 
 function prebuilds() {
@@ -60,7 +63,7 @@ function prebuilds() {
 
 /** Throws unless everything is there that the package carries. */
 function requireAll() {
-  const names = ['libssl.so.4', 'libssl.so.3', 'libssl.so.1.1', 'static']
+  const names = ['libssl.so.4', 'libssl.so.3', 'libssl.so.1.1', 'static', 'static.musl']
   const files = ['x64', 'arm64'].flatMap((arch) => names.map((name) => join(`linux-${arch}`, `${name}.node`)))
   const missing = files.filter((file) => !existsSync(join(prebuildFolder, file)))
   if (missing.length === 0) return

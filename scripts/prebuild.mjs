@@ -1,5 +1,5 @@
 // Builds the addons that the package carries, so that installing it takes no compiler: one for each ABI of libssl, which
-// use the library of the machine, and one with OpenSSL inside. Each is built in a system of its own (scripts/roots.mjs) and
+// use the library of the machine, and one with OpenSSL inside, which is also made for musl (scripts/musl.mjs). Each is built in a system of its own (scripts/roots.mjs) and
 // so comes out the same, byte for byte, whatever machine this runs on.
 //
 //   node scripts/prebuild.mjs [--check] [--arch=x64,arm64] [NAME ...]
@@ -17,15 +17,10 @@ import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { checkPrebuild } from './check-prebuilds.mjs'
+import { compilers, system as muslSystem, opensslForMusl, opensslForMuslPackage } from './musl.mjs'
 import { addArm64, entering, inside, makeRoot, opensslPackage, opensslPrefix, refreshOpenssl } from './roots.mjs'
 
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
-
-const crossBuild = {
-  CMAKE_SYSTEM_NAME: 'Linux',
-  CMAKE_SYSTEM_PROCESSOR: 'aarch64',
-  CMAKE_CXX_COMPILER: 'aarch64-linux-gnu-g++',
-}
 
 /**
  * The OpenSSL that gives headers and libraries, always the oldest that the addon is to run with; and the system to build
@@ -36,13 +31,25 @@ const prebuilds = {
   'libssl.so.3': { openssl: '3.0', system: '3.0' },
   'libssl.so.1.1': { openssl: '1.1.1', system: '1.1.1' },
   static: { openssl: '3.0', system: '3.0', isStatic: true },
+  'static.musl': { openssl: 'musl', system: muslSystem, isStatic: true },
+}
+
+/** What CMake has to be told of another compiler than the system's own. */
+function crossBuild(name, arch) {
+  const isForMusl = prebuilds[name].openssl === 'musl'
+  if (!isForMusl && arch === 'x64') return {}
+  return {
+    CMAKE_SYSTEM_NAME: 'Linux',
+    CMAKE_SYSTEM_PROCESSOR: { x64: 'x86_64', arm64: 'aarch64' }[arch],
+    CMAKE_CXX_COMPILER: isForMusl ? compilers(arch)['c++'] : 'aarch64-linux-gnu-g++',
+  }
 }
 
 function build(name, arch, folder) {
   const { openssl, system, isStatic } = prebuilds[name]
-  if (arch === 'arm64') addArm64(system)
+  if (arch === 'arm64' && openssl !== 'musl') addArm64(system)
   else makeRoot(system)
-  const prefix = opensslPrefix(openssl, arch)
+  const prefix = openssl === 'musl' ? opensslForMusl(arch) : opensslPrefix(openssl, arch)
   rmSync(folder, { recursive: true, force: true })
   const definitions = {
     OPENSSL_ROOT: join(inside, relative('.', prefix)),
@@ -50,7 +57,7 @@ function build(name, arch, folder) {
     PORTABLE: 'ON',
     // A few sources at a time, as native/configure.mjs does it.
     CMAKE_UNITY_BUILD: 'ON',
-    ...(arch === 'arm64' ? crossBuild : {}),
+    ...crossBuild(name, arch),
   }
   const cmakeJs = ['node', 'node_modules/cmake-js/bin/cmake-js', 'compile', '--directory', 'native', '--out', folder]
   const defining = Object.entries(definitions).map(([key, value]) => `--CD${key}=${value}`)
@@ -73,8 +80,9 @@ function make(name, arch, twice) {
   renameSync(`${file}.new`, file)
   console.log(checkPrebuild(file))
   const { openssl, isStatic } = prebuilds[name]
+  const version = openssl === 'musl' ? opensslForMuslPackage(arch) : opensslPackage(openssl)
   console.log(
-    `  ${isStatic ? 'has' : 'built with the headers of'} Debian's OpenSSL ${opensslPackage(openssl)}${isStatic ? ' inside' : ''}`,
+    `  ${isStatic ? 'has' : 'built with the headers of'} Debian's OpenSSL ${version}${isStatic ? ' inside' : ''}`,
   )
   if (!twice) return
   // In another folder, whose name must not show either.
@@ -89,10 +97,14 @@ try {
     options: { check: { type: 'boolean', default: false }, arch: { type: 'string', default: 'x64,arm64' } },
   })
   const names = positionals.length > 0 ? positionals : Object.keys(prebuilds)
+  const archs = values.arch.split(',')
   if (values.check) {
-    for (const openssl of new Set(names.map((name) => prebuilds[name].openssl))) refreshOpenssl(openssl)
+    for (const openssl of new Set(names.map((name) => prebuilds[name].openssl))) {
+      if (openssl === 'musl') for (const arch of archs) opensslForMusl(arch, { fresh: true })
+      else refreshOpenssl(openssl)
+    }
   }
-  for (const arch of values.arch.split(',')) for (const name of names) make(name, arch, values.check)
+  for (const arch of archs) for (const name of names) make(name, arch, values.check)
 } catch (error) {
   console.error(error.message)
   process.exitCode = 1

@@ -50,14 +50,14 @@ class Unavailable extends Error {
 const archiveFailure =
   /Failed (getting|to fetch)|Couldn't (retrieve|download)|Could(n't| not) (resolve|connect)|Unable to connect|Hash Sum mismatch|Release file .*(expired|not valid)/
 
-/** Runs a command, and shows what it said if it fails. */
-function run(command, args, options = {}) {
+/** Runs a command and returns what it printed, and shows what it said if it fails. */
+export function run(command, args, options = {}) {
   const { status, error, stdout, stderr } = spawnSync(command, args, {
     encoding: 'utf8',
     maxBuffer: 2 ** 26,
     ...options,
   })
-  if (status === 0) return
+  if (status === 0) return stdout
   const said = `${stdout ?? ''}${stderr ?? ''}`
   process.stderr.write(said)
   throw Object.assign(new Error(`\`${[command, ...args].join(' ')}\` failed.`, { cause: error }), { said })
@@ -108,9 +108,9 @@ export function makeRoot(name) {
 }
 
 /** Tells a failure of the archive from others that come while packages are fetched. */
-function fromArchive(fetching) {
+export function fromArchive(fetching) {
   try {
-    fetching()
+    return fetching()
   } catch (cause) {
     if (!archiveFailure.test(cause.said)) throw cause
     const why = 'There is no network, or the mirror is down or out of step; what it said is above.'
@@ -119,7 +119,7 @@ function fromArchive(fetching) {
 }
 
 /** Signatures are checked as always, but mirrors that are brought up to date seldom are good for two months. */
-function aptGet(name, ...args) {
+export function aptGet(name, ...args) {
   const settings = [
     'Acquire::Min-ValidTime=5184000',
     'Acquire::Retries=3',
@@ -180,19 +180,24 @@ export function opensslPackage(name) {
   return entry.match(/^Version: (.*)$/m)[1]
 }
 
+/** The folder in the checkout where a package of npm is installed, whatever processor or C library that is for. */
+export function fromNpm(place, specification) {
+  const folder = join(packageFolder, place)
+  const stamp = join(folder, '.installed')
+  if (existsSync(stamp)) return folder
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  // By force: it may be for another machine than this.
+  run('npm', ['install', '--silent', '--no-package-lock', '--force', specification], { cwd: folder })
+  writeFileSync(stamp, '')
+  return folder
+}
+
 /** The folder of a Node.js out of npm, which is put next to the roots, as seen inside one. */
 function nodeFolder(major, checkout, arch = 'x64') {
   const place = join('build', 'node', arch === 'x64' ? `${major}` : `${major}-${arch}`)
-  const folder = join(packageFolder, place)
-  const bin = join('node_modules', `node-linux-${arch}`, 'bin')
-  if (!existsSync(join(folder, bin))) {
-    mkdirSync(folder, { recursive: true })
-    writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-    // By force: it is for another machine than this.
-    const args = ['install', '--silent', '--no-package-lock', '--force', `node-linux-${arch}@${major}`]
-    run('npm', args, { cwd: folder })
-  }
-  return join(checkout, place, bin)
+  fromNpm(place, `node-linux-${arch}@${major}`)
+  return join(checkout, place, 'node_modules', `node-linux-${arch}`, 'bin')
 }
 
 /** The command that runs Node.js of arm64 in a root, by the emulator. */

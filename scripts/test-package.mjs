@@ -12,6 +12,7 @@ import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
+import { system as muslSystem, nodeForMusl } from './musl.mjs'
 import { emulatedNode, entering, inside, makeRoot, roots } from './roots.mjs'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -21,12 +22,12 @@ const project = join(folder, 'project')
 const bare = join(folder, 'bare')
 
 /** Bounds in bytes: of the tarball, and of what it becomes. */
-const limits = { size: 7_000_000, unpackedSize: 18_000_000 }
+const limits = { size: 13_000_000, unpackedSize: 32_000_000 }
 const allowed = [
   /^(LICENSE|README\.md|CHANGELOG\.md|package\.json|binding\.gyp)$/,
   /^dist\/.+(?<!\.test)\.(js|d\.ts)$/,
-  /^native\/(addon\.cc|\w+\.mjs|(bind|engine|openssl|session)\/\w+\.(h|cc))$/,
-  /^prebuilds\/linux-(x64|arm64)\/(libssl\.so\.(1\.1|3|4)|static)\.node$/,
+  /^native\/(addon\.cc|\w+\.mjs|exports\.map|(bind|engine|openssl|session)\/\w+\.(h|cc))$/,
+  /^prebuilds\/linux-(x64|arm64)\/(libssl\.so\.(1\.1|3|4)|static(\.musl)?)\.node$/,
 ]
 /** The prebuilt addon that each root must end up with. */
 const expected = {
@@ -52,7 +53,7 @@ function pack() {
   for (const name of ['dist/index.js', 'dist/libssl.d.ts', 'native/install.mjs', 'native/build.mjs', 'CHANGELOG.md']) {
     assert.ok(names.includes(name), `${name} is in the package`)
   }
-  for (const name of new Set(Object.values(expected)).add('static')) {
+  for (const name of new Set(Object.values(expected)).add('static').add('static.musl')) {
     for (const arch of ['x64', 'arm64']) {
       const file = `prebuilds/linux-${arch}/${name}.node`
       assert.ok(names.includes(file), `${file} is in the package: \`npm run prebuilds\``)
@@ -233,6 +234,29 @@ function checkArm64In(root, node) {
   )
 }
 
+/** The same program with Node.js for musl, which finds the addon for musl among the others. */
+function checkMusl() {
+  const run = runner(muslSystem)
+  const program = [...nodeForMusl(), 'consumer.mjs']
+  const report = JSON.parse(run(program))
+  assert.deepEqual(report.resumed, all)
+  assert.match(report.runtime.addon, /\/prebuilds\/linux-x64\/static\.musl\.node$/)
+  assert.deepEqual([report.runtime.linkage, report.runtime.asyncJobs], ['static', false])
+  const { stderr } = spawnSync(...entering(muslSystem, program, { env: { OPENSSL_SESSION_LIBSSL: 'libssl.so.3' } }))
+  assert.match(`${stderr}`, /ERR_ADDON_NOT_BUILT/)
+  console.log(`musl, Node.js ${report.node}: static.musl (${report.runtime.libraryVersion})`)
+}
+
+/** That of arm64 cannot be run, because there is no Node.js: it must ask for the same functions as that of x64. */
+function checkMuslOfArm64() {
+  const wanted = (arch) =>
+    [...output('readelf', ['--wide', '--dyn-syms', `prebuilds/linux-${arch}/static.musl.node`]).matchAll(/ UND (\w+)/g)]
+      .map(([, name]) => name)
+      .sort()
+  assert.deepEqual(wanted('arm64'), wanted('x64'))
+  console.log('musl of arm64: needs the same functions as that of x64')
+}
+
 try {
   const args = process.argv.slice(2)
   const nodes = args
@@ -255,6 +279,10 @@ try {
     if (root === '3.0') {
       checkTrustIn(root, nodes[0])
       checkWithoutOptional(root, nodes[0])
+    }
+    if (root === muslSystem) {
+      checkMusl()
+      checkMuslOfArm64()
     }
     checkArm64In(root, nodes[0])
   }
