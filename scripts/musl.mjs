@@ -110,11 +110,10 @@ export function opensslForMusl(arch, { fresh = false } = {}) {
 export const opensslForMuslPackage = (arch) =>
   readFileSync(join(packageFolder, 'build', 'openssl', arch, 'musl', '.version'), 'utf8')
 
-/** The C++ library that Node.js for musl is linked with, and GCC's support library, into the folder that musl's loader looks in. */
+/** Puts GCC's C++ library where musl's loader looks for it. */
 function addCppLibrary() {
   const stamp = join(makeRoot(system), '.has-libstdc++-musl')
   if (existsSync(stamp)) return
-  const { 'c++': compiler } = compilers('x64')
   const script = `
     mkdir -p /src/gcc && cd /src/gcc
     parts='libstdc++-v3 libgcc libiberty libbacktrace include config gcc/BASE-VER gcc/DATESTAMP'
@@ -134,19 +133,26 @@ function addCppLibrary() {
       CC=/src/gcc/build/musl-gcc CXX=/src/gcc/build/musl-g++ CFLAGS=-O1 CXXFLAGS=-O1
     make -j "$(nproc)"
     cp --dereference src/.libs/libstdc++.so.6 "/usr/lib/$2/"
-    echo 'int main() { throw 1; }' | "$3" -shared -fPIC -x c++ - -o /src/gcc/build/any.so
-    cache="$(dirname "$3")/cache-x64"
-    "$3" -shared -Wl,-soname,libgcc_s.so.1 -o "/usr/lib/$2/libgcc_s.so.1" -Wl,--whole-archive \
-      "$(find "$cache" -name libunwind.a | head -n 1)" "$(find "$cache" -name libcompiler_rt.a | head -n 1)"
     rm -rf /src/gcc`
-  inSystem(script, processor.x64, triple('x64'), compiler)
+  inSystem(script, processor.x64, triple('x64'))
   writeFileSync(stamp, '')
+}
+
+/** What GCC's support library has for a program and its C++ library, out of LLVM's libraries. */
+function addSupportLibrary(program) {
+  const folder = `/usr/lib/${triple('x64')}`
+  const script = `
+    needed=$(nm --dynamic --undefined-only "$1" "$2/libstdc++.so.6" | sed -n 's/^ *U \\(.*\\)@GCC_.*/\\1/p' | sort --unique)
+    { printf 'extern "C" void %s();\\n' $needed
+      printf 'extern void (*const needed[])(); void (*const needed[])() = {'; printf '%s,' $needed; echo '};'
+    } | "$3" -shared -fPIC -Wl,-soname,libgcc_s.so.1 -o "$2/libgcc_s.so.1" -x c++ -`
+  if (!existsSync(join(makeRoot(system), folder, 'libgcc_s.so.1')))
+    inSystem(script, program, folder, compilers('x64')['c++'])
 }
 
 /** The command that runs Node.js for musl in the system. */
 export function nodeForMusl() {
   requirePackages()
-  addCppLibrary()
   const folder = fromNpm(join('build', 'node', 'musl'), `@pnpm/linuxstatic-x64@${pnpmVersion}`)
   const node = join(folder, 'node')
   if (!existsSync(node)) {
@@ -160,5 +166,8 @@ export function nodeForMusl() {
     writeFileSync(`${node}.new`, program, { mode: 0o755 })
     renameSync(`${node}.new`, node)
   }
-  return [join(inside, relative(packageFolder, node))]
+  const command = join(inside, relative(packageFolder, node))
+  addCppLibrary()
+  addSupportLibrary(command)
+  return [command]
 }
