@@ -9,7 +9,7 @@
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { aptGet, entering, fromArchive, fromNpm, inside, makeRoot, run } from './roots.mjs'
+import { addArm64, aptGet, entering, fromArchive, fromNpm, inside, makeRoot, run, unpack } from './roots.mjs'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -170,4 +170,12 @@ export function nodeForMusl() {
   addCppLibrary()
   addSupportLibrary(command)
   return [command]
+}
+
+/** The file of musl of arm64, for what functions it has. */
+export function libcOfArm64() {
+  addArm64(system)
+  const file = join(makeRoot(system), 'usr', 'lib', triple('arm64'), 'libc.so')
+  if (!existsSync(file)) unpack(system, ['musl:arm64'])
+  return file
 }

@@ -134,7 +134,7 @@ export function aptGet(name, ...args) {
  * Puts the files of packages into a root that apt would not install: the archive has no security updates of Debian 11 for arm64,
  * and its release is older than the OpenSSL of x64, which apt wants of the same version.
  */
-function unpack(name, packages) {
+export function unpack(name, packages) {
   const download = ['cd "$(mktemp -d)"', `apt-get download ${packages.join(' ')}`]
   const script = [...download, 'for file in *.deb; do dpkg -x "$file" /; done'].join(' && ')
   fromArchive(() => run(...entering(name, ['sh', '-c', script])))
