@@ -9,7 +9,19 @@
 import { chmodSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { addArm64, aptGet, entering, fromArchive, fromNpm, inside, makeRoot, run, unpack } from './roots.mjs'
+import {
+  addArm64,
+  aptGet,
+  entering,
+  fromArchive,
+  fromNpm,
+  inside,
+  makeRoot,
+  mirror,
+  roots,
+  run,
+  unpack,
+} from './roots.mjs'
 
 const packageFolder = dirname(dirname(fileURLToPath(import.meta.url)))
 
@@ -29,10 +41,8 @@ function requirePackages() {
   const folder = makeRoot(system)
   const stamp = join(folder, '.has-musl')
   if (existsSync(stamp)) return
-  const sources = ['trixie', 'trixie-security'].map((suite) => {
-    const archive = suite.endsWith('-security') ? 'debian-security' : 'debian'
-    return `deb-src http://deb.debian.org/${archive} ${suite} main\n`
-  })
+  const { suite } = roots[system]
+  const sources = [`deb-src ${mirror} ${suite} main\n`, `deb-src ${mirror}-security ${suite}-security main\n`]
   writeFileSync(join(folder, 'etc', 'apt', 'sources.list.d', 'sources.list'), sources.join(''))
   aptGet(system, 'update')
   aptGet(system, 'install', 'dpkg-dev', 'gcc-14-source', 'musl', 'musl-dev', 'perl', 'xz-utils')

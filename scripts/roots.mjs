@@ -19,7 +19,7 @@ const variable = (name) => `$\{${name}}`
 
 /** Where the checkout is, seen from inside a root, unless asked otherwise: the same for all who build prebuilt addons. */
 export const inside = '/openssl-session'
-const mirror = 'http://deb.debian.org/debian'
+export const mirror = 'http://deb.debian.org/debian'
 const packages = 'ca-certificates cmake curl g++ iproute2 libatomic1 make pkg-config procps python3 redis-server'.split(
   ' ',
 )
