@@ -13,7 +13,8 @@ interface Counts {
 }
 
 describe('Nothing is lost, in brief', function () {
-  this.timeout(60_000)
+  // Memcheck, under which they take longer, has no limit.
+  if (this.timeout() > 0) this.timeout(60_000)
 
   async function assertNothingLost(program: string, parameters: object, env: NodeJS.ProcessEnv = {}): Promise<void> {
     const { before, after } = await report<Counts>(program, parameters, env)
