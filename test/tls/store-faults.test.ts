@@ -67,6 +67,33 @@ function suspended(server: Server): string[] {
   return server.stats().store?.suspended ?? []
 }
 
+/** A store that, while it is slow, answers a take when nobody waits any more, and a write never; those are in `late`. */
+class SlowStore implements SessionStore {
+  readonly kept = new MemorySessionStore()
+  readonly late: (() => void)[] = []
+  isSlow = false
+
+  get(id: Buffer): Buffer | undefined {
+    return this.kept.get(id)
+  }
+
+  async take(id: Buffer): Promise<Buffer | undefined> {
+    const session = this.kept.take(id)
+    if (this.isSlow) await sleep(LIMIT * 1.5)
+    return session
+  }
+
+  set(...entry: Parameters<MemorySessionStore['set']>): void | Promise<void> {
+    if (!this.isSlow) return this.kept.set(...entry)
+    this.late.push(() => this.kept.set(...entry))
+    return new Promise(() => {})
+  }
+
+  delete(id: Buffer): void {
+    this.kept.delete(id)
+  }
+}
+
 describeInEachHome('a server whose Redis fails', (home) => {
   let redis: RedisServer
   let proxy: FaultyProxy
@@ -256,56 +283,29 @@ describeInEachHome('a server whose Redis fails', (home) => {
   })
 
   it('puts back later what it has taken in vain from a store that never answers a write', async () => {
-    const kept = new MemorySessionStore()
-    let isSlow = false
-    const sessionStore: SessionStore = {
-      get: (id) => kept.get(id),
-      take: async (id) => {
-        const session = kept.take(id)
-        if (isSlow) await sleep(LIMIT * 1.5)
-        return session
-      },
-      set: (id, session, ttl) => (isSlow ? new Promise(() => {}) : kept.set(id, session, ttl)),
-      delete: (id) => kept.delete(id),
-    }
-    const { server, port } = await guarded('TLSv1.3', sessionStore)
+    const slow = new SlowStore()
+    const { server, port } = await guarded('TLSv1.3', slow)
     const { session } = await visit(port)
-    isSlow = true
+    slow.isSlow = true
     assert.equal((await visit(port, session)).resumed, false)
     await until(() => server.stats().store?.owed === 1)
-    isSlow = false
-    const before = kept.size
+    slow.isSlow = false
+    const before = slow.kept.size
     await visit(port)
     await until(() => server.stats().store?.owed === 0)
-    assert.equal(kept.size, before + 3)
+    assert.equal(slow.kept.size, before + 3)
     assert.equal((await visit(port, session)).resumed, true)
   })
 
   it('gives what it has taken in vain away once, though a write that took too long has stored it', async () => {
-    const kept = new MemorySessionStore()
-    const late: (() => void)[] = []
-    let isSlow = false
-    const sessionStore: SessionStore = {
-      get: (id) => kept.get(id),
-      take: async (id) => {
-        const session = kept.take(id)
-        if (isSlow) await sleep(LIMIT * 1.5)
-        return session
-      },
-      set: (id, session, ttl) => {
-        if (!isSlow) return kept.set(id, session, ttl)
-        late.push(() => kept.set(id, session, ttl))
-        return new Promise(() => {})
-      },
-      delete: (id) => kept.delete(id),
-    }
-    const { server, port } = await guarded('TLSv1.3', sessionStore)
+    const slow = new SlowStore()
+    const { server, port } = await guarded('TLSv1.3', slow)
     const { session } = await visit(port)
-    isSlow = true
+    slow.isSlow = true
     assert.equal((await visit(port, session)).resumed, false)
     await until(() => server.stats().store?.owed === 1)
-    isSlow = false
-    for (const write of late) write()
+    slow.isSlow = false
+    for (const write of slow.late) write()
     assert.equal((await visit(port, session)).resumed, true)
     assert.equal((await visit(port, session)).resumed, false)
     assert.equal(server.stats().store?.owed, 0)
