@@ -81,21 +81,35 @@ function fetchOpenssl() {
   return fromArchive(() => inSystem(script)).trim()
 }
 
+// As Debian configures it (debian/rules), without what is a file of its own there.
+const without = 'shared tests apps docs module legacy idea mdc2 rc5 ssl3 ssl3-method capieng padlockeng'.split(' ')
+const opensslOptions = [...without.map((name) => `no-${name}`), 'enable-ec_nistp_64_gcc_128', 'enable-rfc3779', '-fPIC']
+
+const opensslPrefix = (arch) => join('build', 'openssl', arch, 'musl')
+
+/** What the installed OpenSSL was built from: the version of Debian's sources, and how; undefined if there is none. */
+function opensslStamp(arch) {
+  const file = join(packageFolder, opensslPrefix(arch), '.built-from')
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined
+}
+
+/** The version of Debian's sources that `opensslForMusl` was built from. */
+export const opensslForMuslPackage = (arch) => opensslStamp(arch).version
+
 /** OpenSSL for musl, static, as an installation to build against. With `fresh`, of Debian's latest sources. */
 export function opensslForMusl(arch, { fresh = false } = {}) {
   requirePackages()
-  const prefix = join('build', 'openssl', arch, 'musl')
-  const stamp = join(packageFolder, prefix, '.version')
+  const prefix = opensslPrefix(arch)
+  const recipe = [zigVersion, ...opensslOptions].join(' ')
+  const stamp = opensslStamp(arch)
+  const isUsable = stamp?.recipe === recipe
   if (fresh) aptGet(system, 'update')
-  else if (existsSync(stamp)) return prefix
+  else if (isUsable) return prefix
   const version = fetchOpenssl()
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === version) return prefix
+  if (isUsable && stamp.version === version) return prefix
   rmSync(join(packageFolder, prefix), { recursive: true, force: true })
   const { cc, ar, ranlib } = compilers(arch)
   const target = { x64: 'linux-x86_64', arm64: 'linux-aarch64' }[arch]
-  // As Debian configures it (debian/rules), without what is a file of its own there.
-  const without = 'shared tests apps docs module legacy idea mdc2 rc5 ssl3 ssl3-method capieng padlockeng'.split(' ')
-  const options = [...without.map((name) => `no-${name}`), 'enable-ec_nistp_64_gcc_128', 'enable-rfc3779', '-fPIC']
   const script = `
     folder=$(echo /src/openssl/openssl-*/) && prefix=$1 && shift
     export SOURCE_DATE_EPOCH=$(cd "$folder" && dpkg-parsechangelog --show-field Timestamp)
@@ -106,19 +120,15 @@ export function opensslForMusl(arch, { fresh = false } = {}) {
     mkdir -p "$prefix" && cp -r /src/build/installed/usr/. "$prefix"
     rm -rf /src/build`
   const flags = ['--prefix=/usr', '--libdir=lib', '--openssldir=/etc/ssl', `CC=${cc}`, `AR=${ar}`, `RANLIB=${ranlib}`]
-  inSystem(script, join(inside, prefix), target, ...options, ...flags)
+  inSystem(script, join(inside, prefix), target, ...opensslOptions, ...flags)
   for (const file of ['openssl.pc', 'libssl.pc', 'libcrypto.pc']) {
     const path = join(packageFolder, prefix, 'lib', 'pkgconfig', file)
     // Relative to the file itself, because the system sees the checkout elsewhere.
     writeFileSync(path, readFileSync(path, 'utf8').replace(/^prefix=.*/m, `prefix=$\{pcfiledir}/../..`))
   }
-  writeFileSync(stamp, version)
+  writeFileSync(join(packageFolder, prefix, '.built-from'), JSON.stringify({ version, recipe }))
   return prefix
 }
-
-/** The version of Debian's sources that `opensslForMusl` was built from. */
-export const opensslForMuslPackage = (arch) =>
-  readFileSync(join(packageFolder, 'build', 'openssl', arch, 'musl', '.version'), 'utf8')
 
 /** Puts GCC's C++ library where musl's loader looks for it. */
 function addCppLibrary() {
@@ -163,10 +173,11 @@ function addSupportLibrary(program) {
 /** The command that runs Node.js for musl in the system. */
 export function nodeForMusl() {
   requirePackages()
-  const folder = fromNpm(join('build', 'node', 'musl'), `@pnpm/linuxstatic-x64@${pnpmVersion}`)
+  const place = fromNpm(join('build', 'node', 'musl'), `@pnpm/linuxstatic-x64@${pnpmVersion}`)
+  const folder = join(place, 'node_modules', '@pnpm', 'linuxstatic-x64')
   const node = join(folder, 'node')
   if (!existsSync(node)) {
-    const program = readFileSync(join(folder, 'node_modules', '@pnpm', 'linuxstatic-x64', 'pnpm'))
+    const program = readFileSync(join(folder, 'pnpm'))
     // Node.js asks this byte of itself whether it is to run the program that was put into it.
     const fuse = 'NODE_SEA_FUSE_fce680ab2cc467b6e072b8b5df1996b2:'
     const at = program.indexOf(`${fuse}1`)

@@ -1,6 +1,6 @@
 // Builds the addons that the package carries, so that installing it takes no compiler: one for each ABI of libssl, which
-// use the library of the machine, and one with OpenSSL inside, which is also made for musl (scripts/musl.mjs). Each is built in a system of its own (scripts/roots.mjs) and
-// so comes out the same, byte for byte, whatever machine this runs on.
+// use the library of the machine, and one with OpenSSL inside, which is also made for musl (scripts/musl.mjs). Each is
+// built in a system of its own (scripts/roots.mjs) and so comes out the same, byte for byte, whatever machine this runs on.
 //
 //   node scripts/prebuild.mjs [--check] [--arch=x64,arm64] [NAME ...]
 //
@@ -23,33 +23,59 @@ import { addArm64, entering, inside, makeRoot, opensslPackage, opensslPrefix, re
 process.chdir(dirname(dirname(fileURLToPath(import.meta.url))))
 
 /**
- * The OpenSSL that gives headers and libraries, always the oldest that the addon is to run with; and the system to build
- * in, whose C and C++ libraries are the oldest that it is to run on.
+ * An OpenSSL that gives headers and libraries, and the system to build in, whose C and C++ libraries are the oldest that
+ * the addon is to run on.
  */
+const ofDebian = (openssl, system) => ({
+  system,
+  /** Where it is installed, once the system has all that building for this processor takes. */
+  install(arch) {
+    if (arch === 'arm64') addArm64(system)
+    else makeRoot(system)
+    return opensslPrefix(openssl, arch)
+  },
+  /** Debian's version of it, once it is installed. */
+  version: () => opensslPackage(openssl),
+  /** Makes it Debian's latest. */
+  refresh: () => refreshOpenssl(openssl),
+  /** The compiler, where it is not the system's own. */
+  compiler: (arch) => (arch === 'arm64' ? 'aarch64-linux-gnu-g++' : undefined),
+})
+
+const openssl3 = ofDebian('3.0', '3.0')
+
+const opensslOfMusl = {
+  system: muslSystem,
+  install: (arch) => opensslForMusl(arch),
+  version: opensslForMuslPackage,
+  refresh(archs) {
+    for (const arch of archs) opensslForMusl(arch, { fresh: true })
+  },
+  compiler: (arch) => compilers(arch)['c++'],
+}
+
+/** The OpenSSL of each is the oldest that it is to run with. */
 const prebuilds = {
-  'libssl.so.4': { openssl: '4.0', system: '3.0' },
-  'libssl.so.3': { openssl: '3.0', system: '3.0' },
-  'libssl.so.1.1': { openssl: '1.1.1', system: '1.1.1' },
-  static: { openssl: '3.0', system: '3.0', isStatic: true },
-  'static.musl': { openssl: 'musl', system: muslSystem, isStatic: true },
+  'libssl.so.4': { openssl: ofDebian('4.0', '3.0') },
+  'libssl.so.3': { openssl: openssl3 },
+  'libssl.so.1.1': { openssl: ofDebian('1.1.1', '1.1.1') },
+  static: { openssl: openssl3, isStatic: true },
+  'static.musl': { openssl: opensslOfMusl, isStatic: true },
 }
 
 /** What CMake has to be told of another compiler than the system's own. */
-function crossBuild(name, arch) {
-  const isForMusl = prebuilds[name].openssl === 'musl'
-  if (!isForMusl && arch === 'x64') return {}
+function crossBuild(compiler, arch) {
+  if (!compiler) return {}
   return {
     CMAKE_SYSTEM_NAME: 'Linux',
     CMAKE_SYSTEM_PROCESSOR: { x64: 'x86_64', arm64: 'aarch64' }[arch],
-    CMAKE_CXX_COMPILER: isForMusl ? compilers(arch)['c++'] : 'aarch64-linux-gnu-g++',
+    CMAKE_CXX_COMPILER: compiler,
   }
 }
 
 function build(name, arch, folder) {
-  const { openssl, system, isStatic } = prebuilds[name]
-  if (arch === 'arm64' && openssl !== 'musl') addArm64(system)
-  else makeRoot(system)
-  const prefix = openssl === 'musl' ? opensslForMusl(arch) : opensslPrefix(openssl, arch)
+  const { openssl, isStatic } = prebuilds[name]
+  const prefix = openssl.install(arch)
   rmSync(folder, { recursive: true, force: true })
   const definitions = {
     OPENSSL_ROOT: join(inside, relative('.', prefix)),
@@ -57,13 +83,12 @@ function build(name, arch, folder) {
     PORTABLE: 'ON',
     // A few sources at a time, as native/configure.mjs does it.
     CMAKE_UNITY_BUILD: 'ON',
-    ...crossBuild(name, arch),
+    ...crossBuild(openssl.compiler(arch), arch),
   }
   const cmakeJs = ['node', 'node_modules/cmake-js/bin/cmake-js', 'compile', '--directory', 'native', '--out', folder]
   const defining = Object.entries(definitions).map(([key, value]) => `--CD${key}=${value}`)
-  const [command, args] = entering(system, [...cmakeJs, ...defining, '--parallel', `${availableParallelism()}`], {
-    node: 20,
-  })
+  const parallel = ['--parallel', `${availableParallelism()}`]
+  const [command, args] = entering(openssl.system, [...cmakeJs, ...defining, ...parallel], { node: 20 })
   const { status, stdout, stderr } = spawnSync(command, args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`${name} for ${arch} could not be built:\n${stdout}${stderr}`)
   return join(folder, 'Release', 'openssl_session.node')
@@ -80,10 +105,8 @@ function make(name, arch, twice) {
   renameSync(`${file}.new`, file)
   console.log(checkPrebuild(file))
   const { openssl, isStatic } = prebuilds[name]
-  const version = openssl === 'musl' ? opensslForMuslPackage(arch) : opensslPackage(openssl)
-  console.log(
-    `  ${isStatic ? 'has' : 'built with the headers of'} Debian's OpenSSL ${version}${isStatic ? ' inside' : ''}`,
-  )
+  const version = `Debian's OpenSSL ${openssl.version(arch)}`
+  console.log(isStatic ? `  has ${version} inside` : `  built with the headers of ${version}`)
   if (!twice) return
   // In another folder, whose name must not show either.
   const again = build(name, arch, join('build', 'prebuild', arch, `${name}-again`))
@@ -99,10 +122,7 @@ try {
   const names = positionals.length > 0 ? positionals : Object.keys(prebuilds)
   const archs = values.arch.split(',')
   if (values.check) {
-    for (const openssl of new Set(names.map((name) => prebuilds[name].openssl))) {
-      if (openssl === 'musl') for (const arch of archs) opensslForMusl(arch, { fresh: true })
-      else refreshOpenssl(openssl)
-    }
+    for (const openssl of new Set(names.map((name) => prebuilds[name].openssl))) openssl.refresh(archs)
   }
   for (const arch of archs) for (const name of names) make(name, arch, values.check)
 } catch (error) {

@@ -184,12 +184,12 @@ export function opensslPackage(name) {
 export function fromNpm(place, specification) {
   const folder = join(packageFolder, place)
   const stamp = join(folder, '.installed')
-  if (existsSync(stamp)) return folder
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === specification) return folder
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   // By force: it may be for another machine than this.
   run('npm', ['install', '--silent', '--no-package-lock', '--force', specification], { cwd: folder })
-  writeFileSync(stamp, '')
+  writeFileSync(stamp, specification)
   return folder
 }
 
