@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, openSync, rmSync, statSync, writeFileSync } fr
 import net, { type AddressInfo, type ListenOptions } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import tls from 'node:tls'
 import { createServer, type Server } from 'openssl-session'
 import { engine } from '#engine'
@@ -90,8 +91,22 @@ function thrown(call: () => unknown): object {
 
 async function refusal(to: net.NetConnectOpts): Promise<string | undefined> {
   const socket = net.connect(to)
-  const [error] = (await once(socket, 'error')) as [NodeJS.ErrnoException]
-  return error.code
+  try {
+    await once(socket, 'connect')
+    return 'connected'
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code
+  } finally {
+    socket.destroy()
+  }
+}
+
+/** Listens on a port of 127.0.0.1 that nobody else can have meanwhile, and says something else than an echo. */
+async function listenOnIPv4(): Promise<net.Server> {
+  const server = net.createServer((socket) => socket.end('IPv4'))
+  started.add(server)
+  await listening(server, { port: 0, host: '127.0.0.1' })
+  return server
 }
 
 describe('Listening on the engine', function () {
@@ -157,10 +172,12 @@ describe('Listening on the engine', function () {
         return answers
       })
       await alike(async (server) => {
-        const { port } = await listening(server, { port: 0, host: '::', ipv6Only: true })
-        const answers = [await speaks({ port, host: '::1' }), await refusal({ port, host: '127.0.0.1' })]
-        assert.deepEqual(answers, ['hello', 'ECONNREFUSED'])
-        await end(server)
+        // With the port of another that has it in IPv4.
+        const other = await listenOnIPv4()
+        const { port } = await listening(server, { ...(other.address() as AddressInfo), host: '::', ipv6Only: true })
+        const answers = [await speaks({ port, host: '::1' }), await text(net.connect({ port, host: '127.0.0.1' }))]
+        assert.deepEqual(answers, ['hello', 'IPv4'])
+        await Promise.all([end(server), end(other)])
         return answers
       })
     })
