@@ -321,11 +321,13 @@ void Connection::sending_late() { close(Ending::kAtOnce); }
 
 void Connection::close(Ending ending) {
   if (closed_) return;
-  // JavaScript has given up what it was not told of, and no goodbye is to hide that.
-  if (!writes_.empty() && writes_.back().awaited) {
-    writes_.pop_back();
-    const bool nothing_left = writes_.empty() && (wire_ == nullptr || wire_->empty());
-    ending = nothing_left ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
+  // JavaScript has given up the write that it was not told of, the last one, and no goodbye is to hide that. What was
+  // written before still counts.
+  if (awaited_ || (!writes_.empty() && writes_.back().awaited)) {
+    const bool begun = awaited_ || (writes_.size() == 1 && (chunk_ > 0 || offset_ > 0));
+    if (!awaited_) writes_.pop_back();
+    const bool nothing_before = wire_ == nullptr || wire_->empty() || (begun && wire_->left() >= before_);
+    ending = writes_.empty() && nothing_before ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
   }
   const bool early = phase_ == Phase::kEarly;
   if (ending != Ending::kAtOnce && (early || phase_ == Phase::kOpen)) {

@@ -223,6 +223,8 @@ class Connection final : public Resident,
   std::deque<Write> writes_;
   size_t chunk_ = 0;
   size_t offset_ = 0;
+  // What the wire has to send before it comes to the first of them, in bytes since its beginning.
+  uint64_t before_ = 0;
   // How much of them is in the output, and whether that was the end of one that JavaScript is to be told of.
   size_t encrypted_ = 0;
   bool awaited_ = false;

@@ -227,6 +227,7 @@ bool Connection::write_pending() {
 bool Connection::encrypt_pending() {
   while (!writes_.empty() && wire_->size() < kBatch) {
     const auto& [chunks, copy, awaited] = writes_.front();
+    if (chunk_ == 0 && offset_ == 0) before_ = wire_->left() + wire_->size();
     while (chunk_ < chunks.size() && wire_->size() < kBatch) {
       const Chunk& chunk = chunks[chunk_];
       const size_t left = chunk.size - offset_;

@@ -75,6 +75,7 @@ int Wire::send() {
     const ssize_t sent = ::send(fd_, output_.data() + sent_, size(), MSG_NOSIGNAL);
     if (sent >= 0) {
       sent_ += static_cast<size_t>(sent);
+      left_ += static_cast<size_t>(sent);
     } else if (errno != EINTR) {
       return errno;
     }

@@ -4,6 +4,7 @@
 
 #include <openssl/bio.h>
 
+#include <cstdint>
 #include <thread>
 #include <vector>
 
@@ -35,6 +36,8 @@ class Wire {
   // What is to be sent, in bytes.
   size_t size() const { return output_.size() - sent_; }
   bool empty() const { return size() == 0; }
+  // How many bytes have left, in all its life.
+  uint64_t left() const { return left_; }
   // Memory to fill, which a thread keeps for all its connections: taken if there is none yet, given back if it is
   // empty.
   void borrow(Bytes& spare);
@@ -58,6 +61,7 @@ class Wire {
   bool ended_ = false;
   Bytes output_;
   size_t sent_ = 0;
+  uint64_t left_ = 0;
 };
 
 }  // namespace engine

@@ -420,6 +420,21 @@ describeInEachHome('the end of a TLS connection', () => {
       await closed(far)
     })
 
+    it('by destroy does not wait for a peer that has stopped reading in the middle of a write', async () => {
+      const { near, far } = await pair(only(version))
+      far.pause()
+      near.write(Buffer.alloc(twentyMiB), () => {})
+      // As much of it is on its way as the other side takes.
+      await aWhile(200)
+      const began = performance.now()
+      near.destroy()
+      await closed(near)
+      const took = performance.now() - began
+      assert.ok(took < 5_000, `closed after ${took} ms`)
+      far.resume()
+      await closed(far)
+    })
+
     it('by destroy with an error emits it, and says so in close', async () => {
       const { near, far } = await pair(only(version))
       const reason = new Error('enough')
