@@ -235,8 +235,7 @@ describe('The example of', () => {
   })
 
   describe('nodes', () => {
-    it('starts without its Cluster, and resumes when there is one', async function () {
-      this.timeout(60_000)
+    it('starts without its Cluster, and resumes when there is one', async () => {
       const cluster = await RedisCluster.start()
       await Promise.all(cluster.nodes.map((node) => node.kill()))
       const example = await start('nodes', { REDIS_URLS: cluster.nodes.map(({ url }) => url).join(' ') })

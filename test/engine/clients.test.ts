@@ -36,9 +36,7 @@ function shape(error: Error): object {
   return { ...error, name, message }
 }
 
-describe('Clients on the engine', function () {
-  this.timeout(20_000)
-
+describe('Clients on the engine', () => {
   let folder: string
   let server: Server
   let port: number

@@ -75,9 +75,7 @@ const setters = names.filter(
 )
 const getters = names.filter((name) => /^SSL_CTX_(get\d?_|sess_get_)|^SSL_CTX_sess_(?!set_|get_)/.test(name))
 
-describe('Contexts under the engine', function () {
-  this.timeout(60_000)
-
+describe('Contexts under the engine', () => {
   const many = times(2000, 250)
   const some = times(500, 120)
   let server: Server

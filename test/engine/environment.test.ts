@@ -17,9 +17,7 @@ const packageFolder = join(dirname(fileURLToPath(import.meta.url)), '..', '..', 
 /** How long an end may take, in milliseconds, with another process working on the other core. */
 const bound = 10_000
 
-describe('The end of an environment with an engine', function () {
-  this.timeout(60_000)
-
+describe('The end of an environment with an engine', () => {
   afterEach(killAll)
 
   const all = { open: times(2000, 200), paused: times(200, 100) }
@@ -115,9 +113,7 @@ describe('The end of an environment with an engine', function () {
   })
 })
 
-describe('Two copies of the package in one process', function () {
-  this.timeout(60_000)
-
+describe('Two copies of the package in one process', () => {
   let folder: string
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'openssl-session-two-'))

@@ -109,9 +109,7 @@ async function listenOnIPv4(): Promise<net.Server> {
   return server
 }
 
-describe('Listening on the engine', function () {
-  this.timeout(20_000)
-
+describe('Listening on the engine', () => {
   let folder: string
   let taken: net.Server
   let takenPort: number

@@ -44,9 +44,7 @@ class SlowStore implements SessionStore {
 
 const alone = process.env.OPENSSL_SESSION_ASYNC === '0' || !runtime().asyncJobs
 
-describe('Look-ups on the engine', function () {
-  this.timeout(60_000)
-
+describe('Look-ups on the engine', () => {
   let store: SlowStore
   let server: Server
   let port: number

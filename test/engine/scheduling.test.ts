@@ -8,9 +8,7 @@ import { killAll, Program } from './programs.js'
 const [major = 0, minor = 0] = release().split('.').map(Number)
 const isNew = major > 6 || (major === 6 && minor >= 12)
 
-describe('Time slices', function () {
-  this.timeout(20_000)
-
+describe('Time slices', () => {
   afterEach(killAll)
 
   it("are short for JavaScript's thread and long for the engine's, as long as there is an engine", async () => {

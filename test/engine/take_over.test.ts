@@ -15,9 +15,7 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length
 }
 
-describe('A socket that the engine takes over', function () {
-  this.timeout(20_000)
-
+describe('A socket that the engine takes over', () => {
   let server: Server
   let front: net.Server
   let port: number

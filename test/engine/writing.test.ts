@@ -42,9 +42,7 @@ async function received(socket: tls.TLSSocket): Promise<Buffer[]> {
   return chunks
 }
 
-describe('Writing ahead', function () {
-  this.timeout(60_000)
-
+describe('Writing ahead', () => {
   afterEach(() => {
     killAll()
     return closeAll()

@@ -12,10 +12,7 @@ interface Counts {
   readonly after: { readonly live: object }
 }
 
-describe('Nothing is lost, in brief', function () {
-  // Memcheck, under which they take longer, has no limit.
-  if (this.timeout() > 0) this.timeout(60_000)
-
+describe('Nothing is lost, in brief', () => {
   async function assertNothingLost(program: string, parameters: object, env: NodeJS.ProcessEnv = {}): Promise<void> {
     const { before, after } = await report<Counts>(program, parameters, env)
     assert.deepEqual(after.live, before.live)

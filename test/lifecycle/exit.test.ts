@@ -14,9 +14,7 @@ const placeName = (place: (typeof places)[number]) =>
 /** In each place all protocols, or one by turns when time is short. */
 const protocolsAt = (place: number) => protocols.filter((_, index) => thorough || index === place % protocols.length)
 
-describe('The end of a process', function () {
-  this.timeout(60_000)
-
+describe('The end of a process', () => {
   for (const [place, callback] of places.entries()) {
     for (const protocol of protocolsAt(place)) {
       const parameters = { callback, protocol, thread: 'main' }
@@ -61,9 +59,7 @@ describe('The end of a process', function () {
   }
 })
 
-describe('The end of a worker thread', function () {
-  this.timeout(60_000)
-
+describe('The end of a worker thread', () => {
   for (const [place, callback] of places.entries()) {
     for (const protocol of protocolsAt(place)) {
       const parameters = { callback, protocol, thread: 'worker' }

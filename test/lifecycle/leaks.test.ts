@@ -86,9 +86,7 @@ describe('Thousands of handshakes, full and resumed', function () {
   })
 })
 
-describe('Objects that are forgotten in any order', function () {
-  this.timeout(120_000)
-
+describe('Objects that are forgotten in any order', () => {
   for (const seed of [1, 2, 3, 4, 5].slice(0, times(5, 2))) {
     it(`are given back by the garbage collector, and those that depend on them stay usable (seed ${seed})`, async () => {
       const { uses, before, after } = await report<ForgetReport>('forget', { seed, rounds: 300 })
@@ -101,9 +99,7 @@ describe('Objects that are forgotten in any order', function () {
   }
 })
 
-describe('Handshakes that break off', function () {
-  this.timeout(120_000)
-
+describe('Handshakes that break off', () => {
   /** How many bytes lie between two places to break off at, and how many damaged things are tried. */
   const step = times(1, 13)
   const count = times(1000, 150)

@@ -11,9 +11,7 @@ import { addonFile, report } from './run.js'
 const nothing = { SSL_CTX: 0, SSL: 0, SSL_SESSION: 0 }
 const allResumed = ['TLSv1.2 done reused', 'TLSv1.3 done reused', 'TLSv1.2 done reused', 'TLSv1.3 done reused']
 
-describe('The addon in worker threads', function () {
-  this.timeout(60_000)
-
+describe('The addon in worker threads', () => {
   for (const seed of [1, 2, 3]) {
     it(`makes handshakes in ten at once, which may end in any order (${seed})`, async () => {
       const result = await report<WorkersReport>('load_in_workers', { plan: 'at once', seed })
@@ -31,9 +29,7 @@ describe('The addon in worker threads', function () {
   })
 })
 
-describe('Two copies of the addon in one process', function () {
-  this.timeout(60_000)
-
+describe('Two copies of the addon in one process', () => {
   let folder: string
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'openssl-session-copy-'))

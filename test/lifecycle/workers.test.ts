@@ -8,9 +8,7 @@ import { report } from './run.js'
 
 const rounds = times(20, 3)
 
-describe('A worker thread that is terminated', function () {
-  this.timeout(120_000)
-
+describe('A worker thread that is terminated', () => {
   async function terminateOften(state: string, env: NodeJS.ProcessEnv = {}): Promise<void> {
     const result = await report<TerminateReport>('terminate', { states: [state], rounds, seed: 1 }, env)
     assert.deepEqual(result.after, result.before)

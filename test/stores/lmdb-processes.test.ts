@@ -91,8 +91,7 @@ describe('LmdbSessionStore, shared', () => {
     assert.equal(store.size, 0)
   })
 
-  it('loses nothing acknowledged and damages nothing when writers are killed', async function () {
-    this.timeout(60_000)
+  it('loses nothing acknowledged and damages nothing when writers are killed', async () => {
     const acknowledged: string[] = []
     for (let round = 0; round < 3; round++) {
       const writers = await start(2)

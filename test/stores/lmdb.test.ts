@@ -128,8 +128,7 @@ describe('LmdbSessionStore', () => {
   })
 
   describe('size', () => {
-    it('stays within maxBytes under ten times what fits, and refuses nothing', async function () {
-      this.timeout(60_000)
+    it('stays within maxBytes under ten times what fits, and refuses nothing', async () => {
       const store = open({ maxBytes: 4 * MiB })
       const session = randomBytes(1500)
       const all = ids(10_000)

@@ -227,8 +227,7 @@ describeOnEach('RedisSessionStore', (program) => {
     let cluster: RedisCluster
     let several: ReturnType<typeof createCluster>
 
-    before(async function () {
-      this.timeout(60_000)
+    before(async () => {
       cluster = await RedisCluster.start({ program })
       several = await cluster.client()
     })

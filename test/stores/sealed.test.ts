@@ -401,8 +401,7 @@ describe('SealedSessionStore', () => {
 
     inEachVersion((version) => {
       for (const [way, make] of Object.entries(ways)) {
-        it(`fails no handshake and loses no session while keys rotate ${way}`, async function () {
-          this.timeout(30_000)
+        it(`fails no handshake and loses no session while keys rotate ${way}`, async () => {
           const [stores, turn] = await make(async () => new RedisSessionStore(await redis.client()))
           const errors: Error[] = []
           const servers = await Promise.all(

@@ -427,13 +427,11 @@ for (const program of redisPrograms) {
   describe(`a server whose Cluster of ${program} loses a master`, () => {
     let cluster: RedisCluster
 
-    before(async function () {
-      this.timeout(60_000)
+    before(async () => {
       cluster = await RedisCluster.start({ program, replicas: 1 })
     })
 
-    afterEach(async function () {
-      this.timeout(60_000)
+    afterEach(async () => {
       await closeAll()
       await cluster.revive()
     })
@@ -441,8 +439,7 @@ for (const program of redisPrograms) {
     after(() => cluster.stop())
 
     inEachVersion((version) => {
-      it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async function () {
-        this.timeout(60_000)
+      it('completes every handshake meanwhile, and resumes all sessions when a replica has taken over', async () => {
         const store = new RedisSessionStore({ client: await cluster.client(), commandTimeout: LIMIT })
         const { server, port, errors, tooSoon } = await guarded(version, store)
         const sessions = await Promise.all(Array.from({ length: 30 }, async () => (await visit(port)).session))

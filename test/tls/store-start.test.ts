@@ -101,8 +101,7 @@ describeInEachHome('a server that starts without its Redis', (home) => {
     await redis.stop()
   })
 
-  it('resumes sessions when there is a Cluster', async function () {
-    this.timeout(60_000)
+  it('resumes sessions when there is a Cluster', async () => {
     const cluster = await RedisCluster.start()
     await Promise.all(cluster.nodes.map((node) => node.kill()))
     const rootNodes = cluster.nodes.map(({ url }) => ({ url }))
@@ -112,8 +111,7 @@ describeInEachHome('a server that starts without its Redis', (home) => {
     await cluster.stop()
   })
 
-  it('resumes sessions when Sentinel knows one', async function () {
-    this.timeout(60_000)
+  it('resumes sessions when Sentinel knows one', async () => {
     const redis = await RedisServer.start()
     const sentinel = await redis.sentinel()
     await sentinel.kill()

@@ -198,8 +198,7 @@ describeInEachHome('A ring of ticket keys', () => {
     })
 
     for (const way of ['setTicketKeys', 'a function that is asked at an interval'] as const) {
-      it(`turns by ${way} while clients come and go: no handshake fails, and every ticket of a key in it is resumed`, async function () {
-        this.timeout(30_000)
+      it(`turns by ${way} while clients come and go: no handshake fails, and every ticket of a key in it is resumed`, async () => {
         let ring = [key()]
         const options =
           way === 'setTicketKeys'
