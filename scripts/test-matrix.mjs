@@ -1,9 +1,10 @@
 // Runs the test suite on each OpenSSL (scripts/roots.mjs) with each Node.js, on the prebuilt addons (`npm run prebuilds`), and
-// writes docs/matrix.md. Each cell's result is kept in build/matrix: a later run goes on where this one ended, unless
-// what is tested has changed since.
+// writes docs/matrix.md. Each cell's results are kept in build/matrix, file by file: a later run goes on where this one
+// ended, with what has failed and with the tests that have changed since. Of a library, an addon or a helper of the tests
+// that has changed, nothing holds any more.
 //
-//   node scripts/test-matrix.mjs [--minutes=60]       all cells that have no result yet, the most important first, while there is time
-//   node scripts/test-matrix.mjs 3.5 4.0 [--node=20,22]          these cells
+//   node scripts/test-matrix.mjs [--minutes=60]       what has not passed yet, the most important cells first, while there is time
+//   node scripts/test-matrix.mjs 3.5 4.0 [--node=20,22]          these cells, all of it
 //   node scripts/test-matrix.mjs 3.5 build/test/some.test.js     some tests, of which nothing is kept
 //   node scripts/test-matrix.mjs --check              runs nothing: all cells must have passed for this very state, and docs/matrix.md say so
 //   node scripts/test-matrix.mjs --quick              one other OpenSSL, and the tests that tell most of it
@@ -46,21 +47,61 @@ const testFiles = (pattern) =>
     .filter((file) => /\.test\.js$/.test(file) && pattern.test(file.slice(testFolder.length + 1)))
     .sort((one, other) => other.endsWith('store-faults.test.js') - one.endsWith('store-faults.test.js'))
 
-/** What a result is worth: it holds for the very files that were tested. */
-function stateOf(root) {
+const digest = (...files) => {
   const hash = createHash('sha256')
-  for (const file of [...filesUnder('dist'), ...filesUnder(testFolder), addon(root)]) hash.update(readFileSync(file))
+  for (const file of files) hash.update(readFileSync(file))
   return hash.digest('hex')
+}
+
+/** What results are worth: they hold for the very library, addon and helpers that were used. */
+function stateOf(root) {
+  const helpers = filesUnder(testFolder).filter((file) => !file.endsWith('.test.js'))
+  return digest(...filesUnder('dist'), ...helpers, addon(root))
 }
 
 const resultFile = (root, node) => join(folder, `${root}-node${node}.json`)
 
-/** The result of a cell, if there is one that holds. */
-function resultOf(root, node) {
+/** The results of a cell that hold, by file; `run` is what is known of the runs that they come from. */
+function knownOf(root, node) {
   const file = resultFile(root, node)
-  if (!existsSync(file) || !existsSync(addon(root))) return undefined
-  const result = JSON.parse(readFileSync(file, 'utf8'))
-  return result.state === stateOf(root) ? result : undefined
+  const nothing = { run: undefined, files: {} }
+  if (!existsSync(file) || !existsSync(addon(root))) return nothing
+  const { state, files, ...run } = JSON.parse(readFileSync(file, 'utf8'))
+  if (state !== stateOf(root)) return nothing
+  const holds = ([name, { is }]) => existsSync(name) && digest(name) === is
+  return { run, files: Object.fromEntries(Object.entries(files).filter(holds)) }
+}
+
+/** The test files of a cell that are still to pass. */
+function openIn(root, node) {
+  const { files } = knownOf(root, node)
+  return testFiles(/./).filter((file) => !files[file] || files[file].failed > 0)
+}
+
+/** The result of a cell, if there is one for each of its files. */
+function resultOf(root, node) {
+  const { run, files } = knownOf(root, node)
+  const ofAll = testFiles(/./).map((file) => files[file])
+  if (run === undefined || !ofAll.every((of) => of)) return undefined
+  const sum = (what) => ofAll.reduce((total, of) => total + of[what], 0)
+  const failures = ofAll.flatMap((of) => of.failures)
+  return { ...run, totals: { passed: sum('passed'), failed: sum('failed'), skipped: sum('skipped'), failures } }
+}
+
+/** Keeps what came of some files of a cell, next to what is known of the others. */
+function keep({ root, node, tested, totals, seconds, ...rest }) {
+  // What failed outside all files may have kept any of them from being tested.
+  if (totals === null || totals.files['']) return
+  const before = knownOf(root, node)
+  const files = { ...before.files }
+  for (const name of tested) {
+    const counts = totals.files[name] ?? { passed: 0, failed: 0, skipped: 0 }
+    const failures = totals.failures.filter(({ file }) => file === name)
+    files[name] = { ...counts, failures, is: digest(name) }
+  }
+  const isAll = tested.length === Object.keys(files).length
+  const result = { root, node, seconds: seconds + (isAll ? 0 : (before.run?.seconds ?? 0)), files, ...rest }
+  writeFileSync(resultFile(root, node), JSON.stringify(result))
 }
 
 function enter(root, command, options, timeout = 0) {
@@ -85,21 +126,22 @@ function run(root, node, files) {
   const mocha = ['node', 'node_modules/mocha/bin/mocha.js', '--exit', '--parallel', ...reporter, ...files]
   const env = { OPENSSL_SESSION_BUILD: resolve(addon(root)) }
   const begin = performance.now()
-  const { stdout, stderr } = enter(root, mocha, { node, env, ...(root === '1.1.1' ? equip() : {}) }, limit)
+  const { stdout, stderr, error } = enter(root, mocha, { node, env, ...(root === '1.1.1' ? equip() : {}) }, limit)
   writeFileSync(log, stdout + stderr)
   const seconds = Math.round((performance.now() - begin) / 1000)
-  const totals = existsSync(totalsFile) ? JSON.parse(readFileSync(totalsFile, 'utf8')) : null
+  // Mocha has totals of what it was stopped in, too.
+  const totals = !error && existsSync(totalsFile) ? JSON.parse(readFileSync(totalsFile, 'utf8')) : null
   const [version] = enter(root, ['openssl', 'version']).stdout.match(/\d\S+/) ?? []
   const program = enter(root, ['node', '--version'], { node }).stdout.trim()
   const date = new Date().toISOString().slice(0, 10)
-  const result = { root, node, version, program, date, seconds, totals, state }
+  const result = { root, node, version, program, date, seconds, tested: files, totals, state }
   const told = totals ? `${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped` : 'did not end'
   console.log(`OpenSSL ${version}, Node.js ${program}: ${told}, ${seconds} s, ${log}`)
   for (const { title } of totals?.failures ?? []) console.log(`  failed: ${title}`)
   return result
 }
 
-const hasPassed = ({ totals }) => totals !== null && totals.failed === 0
+const hasPassed = (result) => result?.totals?.failed === 0
 
 /** Cells in the order of what they tell: first those of the first row and of the first column. */
 function cellsOf(names, nodes) {
@@ -120,7 +162,7 @@ const writePage = (why) => writeFileSync(pageFile, pageText(why))
 /** Throws unless every cell has passed, with the files that are there now, and the page tells of it. */
 function requireComplete() {
   const cells = cellsOf(rootNames, nodeMajors)
-  const wanting = cells.filter(({ root, node }) => !hasPassed(resultOf(root, node) ?? { totals: null }))
+  const wanting = cells.filter(({ root, node }) => !hasPassed(resultOf(root, node)))
   if (wanting.length > 0) {
     const names = wanting.map(({ root, node }) => `OpenSSL ${root} with Node.js ${node}`)
     const advice = '`npm run test:matrix` runs those that were not run, or not for this state of the files.'
@@ -159,13 +201,15 @@ try {
     let longest = 0
     let why = isAsked ? 'they were not asked for' : 'they are yet to come'
     for (const { root, node } of cells) {
-      if (!isAsked && resultOf(root, node)) continue
+      const files = isAsked ? testFiles(/./) : openIn(root, node)
+      if (files.length === 0) continue
       if ((performance.now() - begin) / 1000 + longest > budget) {
         why = `the ${values.minutes} minutes were up`
         break
       }
-      const result = run(root, node, testFiles(/./))
-      writeFileSync(resultFile(root, node), JSON.stringify(result))
+      const result = run(root, node, files)
+      keep(result)
+      if (!hasPassed(result)) process.exitCode = 1
       longest = Math.max(longest, result.seconds)
       writePage(why)
     }
