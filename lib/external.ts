@@ -161,8 +161,11 @@ export class ExternalSessions {
   /** Reports a look-up that was not answered in time. */
   late(id: Buffer, once: boolean): void {
     const lookup = this.#lookups.get(id.toString('hex'))?.find(({ late }) => !late)
+    const operation = this.#operation(once)
     if (lookup !== undefined) lookup.late = true
-    this.#guard.failed(this.#operation(once), id, codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time'))
+    // It was not asked, and JavaScript was too busy to say so in time.
+    else if (this.#guard.isSuspended(operation)) return
+    this.#guard.failed(operation, id, codedError('ERR_LOOKUP_TIMEOUT', 'No answer in time'))
   }
 
   /** Reports that the answer to a look-up cannot be used, for a reason that is not in the answer. */

@@ -212,10 +212,15 @@ export class StoreGuard {
     return this.#deletions.size + this.#returns.size
   }
 
+  /** Whether the store is left alone for now, but for one attempt now and then. */
+  isSuspended(operation: StoreOperation): boolean {
+    const state = this.#circuits.get(operation)?.policy.state ?? CircuitState.Closed
+    return state !== CircuitState.Closed
+  }
+
   stats(): StoreStats {
-    const suspended = [...this.#circuits].filter(([, { policy }]) => policy.state !== CircuitState.Closed)
     return {
-      suspended: suspended.map(([operation]) => operation),
+      suspended: [...this.#circuits.keys()].filter((operation) => this.isSuspended(operation)),
       failures: this.#failures,
       skipped: this.#skipped,
       owed: this.#owed,

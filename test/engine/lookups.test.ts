@@ -9,7 +9,7 @@ import type { SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { sanitized } from '../support/sanitizer.js'
 import { times } from '../support/thorough.js'
-import { closeAll, inEachVersion, until, type Version } from '../support/tls.js'
+import { aWhile, closeAll, inEachVersion, until, type Version } from '../support/tls.js'
 import type { Report, Wave } from './programs/clients.js'
 import type { Report as ServerReport } from './programs/lookups.js'
 import { killAll, Program } from './programs.js'
@@ -210,6 +210,29 @@ describe('Look-ups on the engine', () => {
       assert.equal(late + skipped, count)
       assert.equal(failures.length, 1)
       assert.equal((failures[0]?.cause as NodeJS.ErrnoException | undefined)?.code, 'ERR_LOOKUP_TIMEOUT')
+      await stop()
+    })
+
+    it('are not held against a store that is not asked any more, however late JavaScript says so', async function () {
+      if (alone) this.skip()
+      await start(100)
+      store.slow = false
+      const program = clients()
+      const session = await program.ask(`session ${port} ${version}`)
+      store.slow = true
+      const come = (count: number): Promise<Report> =>
+        program.ask<Report>(`run ${wave({ count, session, version, stay: true })}`)
+      await come(8)
+      assert.equal(server.stats().store?.suspended.length, 1)
+      const told = (): number => (server.stats().store?.failures ?? 0) + (server.stats().store?.skipped ?? 0)
+      const before = told()
+      const coming = come(20)
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
+      assert.equal((await coming).full, 20)
+      await until(() => told() - before >= 20)
+      await aWhile()
+      assert.equal(told() - before, 20)
+      store.answerAll()
       await stop()
     })
   })
