@@ -76,8 +76,8 @@ const setters = names.filter(
 const getters = names.filter((name) => /^SSL_CTX_(get\d?_|sess_get_)|^SSL_CTX_sess_(?!set_|get_)/.test(name))
 
 describe('Contexts under the engine', () => {
-  const many = times(2000, 250)
-  const some = times(500, 120)
+  const many = times(2000, 150)
+  const some = times(500, 80)
   let server: Server
   let port: number
   let failures: Error[]

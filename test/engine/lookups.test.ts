@@ -92,7 +92,7 @@ describe('Look-ups on the engine', () => {
     if (alone || sanitized) this.skip()
     const serving = new Program('lookups', {}, { descriptors: 16_000 })
     port = Number(await serving.says())
-    const each = times(5000, 600)
+    const each = times(5000, 400)
     const programs = [clients(), clients()]
     const [first] = programs as [Program, Program]
     const session = await first.ask(`session ${port} TLSv1.2`)
@@ -151,7 +151,7 @@ describe('Look-ups on the engine', () => {
     }
 
     // A thread that waits itself comes to the next connection, closed or not, when it is done with this one.
-    const [count, long] = alone ? [20, 200] : [300, 60_000]
+    const [count, long] = alone ? [20, 200] : [times(300, 150), 60_000]
 
     it('are unwound when everything is closed', async () => {
       await paused(count, long)

@@ -95,7 +95,9 @@ function read(lines: readonly Line[], outcomes: Outcomes): { about: string; call
 }
 
 function add(map: Map<string, string[]>, name: string, text: string): void {
-  map.set(name, [...(map.get(name) ?? []), text])
+  const texts = map.get(name)
+  if (texts === undefined) map.set(name, [text])
+  else texts.push(text)
 }
 
 /** The tests of one way of misuse: one for each function, and one for what is left behind. */

@@ -28,7 +28,7 @@ const { misuse, functions, all, credentials }: Task = JSON.parse(readFileSync(ta
 const misuses = { arguments: misuseArguments, answers: misuseAnswers, moments: misuseMoments, walks: walks(all) }
 const calls = new Calls(logFile)
 /** After how many functions garbage is collected. */
-const interval = times(1, 8)
+const interval = times(1, 20)
 
 // In a function, because what it holds has to be gone before what is left is counted.
 async function misuseAll(): Promise<void> {
