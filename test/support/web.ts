@@ -84,9 +84,13 @@ export function contentStream(size: number, taken?: (bytes: number) => void): Re
   return Readable.from(content(size, taken), { objectMode: false, highWaterMark: pieceSize })
 }
 
+const digests = new Map<number, Promise<Digest>>()
+
 /** What {@link content} is known by. */
 export function digestOfContent(size: number): Promise<Digest> {
-  return digestOf(Readable.from(content(size)))
+  const known = digests.get(size) ?? digestOf(Readable.from(content(size)))
+  digests.set(size, known)
+  return known
 }
 
 /** An HTTP server that lets clients through to where CONNECT says. `hosts` is told of each. */
