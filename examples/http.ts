@@ -11,7 +11,6 @@ const web = http.createServer((request, response) => {
 const options = {
   key: readFileSync('key.pem'),
   cert: readFileSync('cert.pem'),
-  noDelay: true, // the default of http servers on ports of their own
   sessionStore: new LmdbSessionStore('sessions.mdb'),
 }
 const server = createServer(options, (socket) => web.emit('connection', socket))

@@ -12,7 +12,6 @@ const h2 = http2.createServer((request, response) => {
 const options = {
   key: readFileSync('key.pem'),
   cert: readFileSync('cert.pem'),
-  noDelay: true, // the default of http servers on ports of their own
   ALPNProtocols: ['h2', 'http/1.1'],
 }
 const server = createServer(options, (socket) => {

@@ -14,7 +14,6 @@ sockets.on('connection', (socket) => {
 const options = {
   key: readFileSync('key.pem'),
   cert: readFileSync('cert.pem'),
-  noDelay: true, // the default of http servers on ports of their own
 }
 const server = createServer(options, (socket) => web.emit('connection', socket))
 server.on('listening', () => web.emit('listening')) // begins headersTimeout and requestTimeout

@@ -57,6 +57,12 @@ export function peerCertificate(ssl: libssl.SSL, detailed: boolean): PeerCertifi
   })
 }
 
+/** The certificate of the peer that a session began with, in node:tls's form. Null when it had shown none. */
+export function sessionCertificate(session: libssl.SSL_SESSION): PeerCertificate | null {
+  const x509 = libssl.SSL_SESSION_get0_peer(session)
+  return x509 && parse(x509).toLegacyObject()
+}
+
 function linkIssuers(leaf: libssl.X509, certificate: DetailedPeerCertificate, others: readonly libssl.X509[]): void {
   const left = new Set(others)
   let subject = leaf

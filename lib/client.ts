@@ -3,6 +3,7 @@
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls, { type PeerCertificate } from 'node:tls'
+import { sessionCertificate } from './certificates.js'
 import { connectionReset, invalidType } from './errors.js'
 import type { ConnectionOwner } from './session-callbacks.js'
 import { TLSSocket } from './socket.js'
@@ -56,13 +57,15 @@ function identityOf(options: ConnectionOptions): string {
   return options.servername || options.host || (typeof dialled?._host === 'string' && dialled._host) || 'localhost'
 }
 
+/** What is wrong with a certificate for the server that was asked for. */
+function mismatch(options: ConnectionOptions, certificate: PeerCertificate): (Error & { code?: string }) | undefined {
+  return (options.checkServerIdentity ?? tls.checkServerIdentity)(identityOf(options), certificate)
+}
+
 /** Judges the server's certificate and then lets the application have the connection, or not. */
 function onSecure(socket: TLSSocket, options: ConnectionOptions): void {
   let error: (Error & { code?: string }) | null | undefined = socket._verifyError()
-  if (error === null && !socket.isSessionReused()) {
-    const check = options.checkServerIdentity ?? tls.checkServerIdentity
-    error = check(identityOf(options), socket.getPeerCertificate(true))
-  }
+  if (error === null && !socket.isSessionReused()) error = mismatch(options, socket.getPeerCertificate(true))
   if (error) {
     socket.authorizationError = error.code ?? error.message
     if (options.rejectUnauthorized !== false) {
@@ -79,6 +82,10 @@ function makeOwner(options: ConnectionOptions): ConnectionOwner {
   return {
     newSession: (socket, session) => socket._clientSession(session),
     secured: (socket) => onSecure(socket, options),
+    trusts: (session) => {
+      const certificate = sessionCertificate(session)
+      return certificate !== null && mismatch(options, certificate) === undefined
+    },
     disconnected: () => {
       const error = connectionReset('Client network socket disconnected before secure TLS connection was established')
       const { path, host, port, localAddress } = options
@@ -108,16 +115,18 @@ export function connect(...args: unknown[]): TLSSocket {
   }
   options.rejectUnauthorized ??= process.env.NODE_TLS_REJECT_UNAUTHORIZED !== '0'
   const transport = options.socket ?? dial(options)
-  let socket: TLSSocket
+  let socket: TLSSocket | undefined
   try {
     const allowHalfOpen = options.allowHalfOpen ?? (options.socket ? options.socket.allowHalfOpen : false)
     socket = new TLSSocket(transport, { ...options, allowHalfOpen, isServer: false }, { owner: makeOwner(options) })
     if (options.servername && net.isIP(options.servername) === 0) socket.setServername(options.servername)
+    if (options.timeout) socket.setTimeout(options.timeout)
   } catch (error) {
+    // What has been made so far is nobody's, and so are its errors.
+    socket?.on('error', () => {}).destroy()
     if (options.socket === undefined) transport.destroy()
     throw error
   }
   if (listener !== undefined) socket.once('secureConnect', listener)
-  if (options.timeout) socket.setTimeout(options.timeout)
   return socket
 }

@@ -349,8 +349,8 @@ export class SecureContext extends EventEmitter<SecureContextEvents> {
   /** @internal Trusts the system's certificates unless the application named others. Servers that ask for none are spared the look-ups. */
   _prepareToVerify(): void {
     if (!this.#trustsSystem) return
-    this.#trustsSystem = false
     trustSystem(this.handle)
+    this.#trustsSystem = false
   }
 
   /** @internal Has the tickets of `other` go on opening until the function in `ticketKeys` has answered. */

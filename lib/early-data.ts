@@ -34,26 +34,29 @@ export function earlyDataStatus(ssl: libssl.SSL): EarlyDataStatus {
 
 const nothing = new Uint8Array(0)
 
+/** Whether the certificate of the server that a session began with was for the name that is asked for now. */
+type Trust = (session: libssl.SSL_SESSION) => boolean
+
 /** What a client sends first: at once as far as its session allows, and after the handshake what did not arrive. */
 export class EarlyFlight {
   readonly #data: Uint8Array
   readonly #resend: boolean
-  readonly #verified: boolean
+  readonly #trusts: Trust | null
   #sent = 0
   /** The application protocol that the session was for. */
   #protocol = ''
 
-  /** `resend` has it sent again when it was rejected; `verified` is for a server with a good certificate only. */
-  constructor(data: Uint8Array, resend: boolean, verified: boolean) {
+  /** `resend` has it sent again when it was rejected; with `trusts` it is for a server only whose certificate was good. */
+  constructor(data: Uint8Array, resend: boolean, trusts: Trust | null) {
     if (!isUint8Array(data)) throw invalidType('options.earlyData', 'a Buffer or Uint8Array', data)
     this.#data = data
     this.#resend = resend
-    this.#verified = verified
+    this.#trusts = trusts
   }
 
   /** What the first flight may carry. `alpn` is what the client offers, in ALPN's wire format. */
   take(ssl: libssl.SSL, alpn: Uint8Array | null): Uint8Array {
-    const { limit, protocol } = earlyAllowance(ssl, alpn, this.#verified)
+    const { limit, protocol } = earlyAllowance(ssl, alpn, this.#trusts)
     this.#protocol = protocol
     this.#sent = Math.min(this.#data.length, limit)
     return this.#data.subarray(0, this.#sent)
@@ -72,12 +75,12 @@ export class EarlyFlight {
 /**
  * How many bytes a client may send early, and the application protocol that they are meant for, empty when there is none. The limit is 0 where the
  * session that it proposes does not allow early data, or does not fit what it asks for now, for which OpenSSL or the server would fail the connection.
- * `verified` asks for a session whose server had a good certificate.
+ * `trusts` asks for a session whose server had a good certificate.
  */
 function earlyAllowance(
   ssl: libssl.SSL,
   alpn: Uint8Array | null,
-  verified: boolean,
+  trusts: Trust | null,
 ): { limit: number; protocol: string } {
   const session = libssl.SSL_get_session(ssl)
   if (session === null) return { limit: 0, protocol: '' }
@@ -85,10 +88,17 @@ function earlyAllowance(
   const name = libssl.SSL_SESSION_get0_hostname(session)
   const fits = name === null || name === libssl.SSL_get_servername(ssl, libssl.TLSEXT_NAMETYPE_host_name)
   // Before the handshake, what SSL_set_session has found in the session.
-  const trusted = !verified || libssl.SSL_get_verify_result(ssl) === libssl.X509_V_OK
-  const usable = trusted && fits && isFresh(session) && (protocol.length === 0 || offers(alpn, protocol))
+  const trusted = trusts === null || (libssl.SSL_get_verify_result(ssl) === libssl.X509_V_OK && trusts(session))
+  const speaks = protocol.length === 0 || offers(alpn, protocol)
+  const usable = trusted && fits && speaks && isFresh(session) && mayBeTls13(ssl)
   const limit = usable ? libssl.SSL_SESSION_get_max_early_data(session) : 0
   return { limit, protocol: protocol.toString('latin1') }
+}
+
+function mayBeTls13(ssl: libssl.SSL): boolean {
+  const ctx = libssl.SSL_get_SSL_CTX(ssl)
+  const most = ctx === null ? 0 : libssl.SSL_CTX_get_max_proto_version(ctx)
+  return (most === 0 || most >= libssl.TLS1_3_VERSION) && (libssl.SSL_get_options(ssl) & libssl.SSL_OP_NO_TLSv1_3) === 0
 }
 
 function isFresh(session: libssl.SSL_SESSION): boolean {

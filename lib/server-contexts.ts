@@ -66,7 +66,9 @@ export class ServerContexts {
 
   /** Adds one for clients that ask for `servername`. */
   add(servername: string, context: SecureContext | SecureContextOptions): void {
-    this.#names.add(servername, context instanceof SecureContext ? context : createSecureContext(context))
+    const added = context instanceof SecureContext ? context : createSecureContext(context)
+    if (this.#server.requestCert) added._prepareToVerify()
+    this.#names.add(servername, added)
   }
 
   /** Changes the keys of this context and of those that replace it. */
@@ -83,6 +85,8 @@ export class ServerContexts {
     context.off('ticketKeysError', this.#onTicketKeysError).on('ticketKeysError', this.#onTicketKeysError)
     if (!context._hasSessionIdContext) context._setSessionIdContext(defaultSessionIdContext())
     this.#sessions.prepare(context)
+    // The application may give it to others as well, and once the engine works with it, it cannot be changed.
+    if (options.secureContext) context._prepareToVerify()
     return context
   }
 

@@ -112,7 +112,8 @@ export class Server extends net.Server {
     }
     this.#pauseOnConnect = options.pauseOnConnect === true
     this.#threads = threadsOf(options.threads)
-    this.#lookupTimeout = milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout')
+    // Nobody waits for ever.
+    this.#lookupTimeout = Math.max(1, milliseconds(options.lookupTimeout ?? 2000, 'options.lookupTimeout'))
     const sessionStore = storeOf(options)
     this.#sessions = new ServerSessions(this, sessionStore, this.#lookupTimeout, this.#threads === 0)
     const maxEarlyData = bytes(options.maxEarlyData ?? 0, 'options.maxEarlyData')
@@ -309,7 +310,7 @@ export class Server extends net.Server {
     const settings = {
       threads: this.#threads,
       handshakeTimeout: this.#handshakeTimeout,
-      lookupTimeout: Math.max(1, this.#lookupTimeout),
+      lookupTimeout: this.#lookupTimeout,
       verifyMode: this.requestCert ? libssl.SSL_VERIFY_PEER | required : libssl.SSL_VERIFY_NONE,
       // Sessions in stateless tickets never ask anybody.
       options: resumes ? libssl.SSL_OP_NO_TICKET : 0,

@@ -47,6 +47,8 @@ export interface ConnectionOwner {
   lookupLate?(socket: TLSSocket, id: Buffer): boolean
   /** Certificates are about to be chosen (SNI). False fails the handshake. Neither throws nor rejects. */
   chooseContext?(socket: TLSSocket): boolean | Promise<boolean>
+  /** Whether data may go unasked to the server that a session began with, whose chain of certificates was good. */
+  trusts?(session: libssl.SSL_SESSION): boolean
   /** The handshake is complete. */
   secured?(socket: TLSSocket): void
   /** The connection is closed. */

@@ -103,6 +103,9 @@ export class TLSSocket extends InspectedStream {
   constructor(transport: Duplex | Joined, options: TLSSocketOptions, role: SocketRole)
   constructor(transport: Duplex | Joined, options: TLSSocketOptions = {}, role: SocketRole = { owner: socketOwner }) {
     if (role.join === undefined && !isDuplex(transport)) throw invalidType('socket', 'a stream.Duplex', transport)
+    const { signal } = options
+    if (signal && !(typeof signal === 'object' && 'aborted' in signal))
+      throw invalidType('options.signal', 'an AbortSignal', signal)
     super({
       allowHalfOpen: options.allowHalfOpen ?? transport.allowHalfOpen,
       // 'close' says whether there was an error, as net.Socket's does.
@@ -122,7 +125,8 @@ export class TLSSocket extends InspectedStream {
       refuseAbsent(options)
       const { earlyData, resendEarlyData, rejectUnauthorized } = options
       if (earlyData !== undefined && !this.#isServer) {
-        this.#early = new EarlyFlight(earlyData, resendEarlyData !== false, rejectUnauthorized === true)
+        const trusts = (session: libssl.SSL_SESSION): boolean => this.#owner.trusts?.(session) !== false
+        this.#early = new EarlyFlight(earlyData, resendEarlyData !== false, rejectUnauthorized === true ? trusts : null)
         this.#written = earlyData.length
       }
       this.#context = options.secureContext ?? new SecureContext(options)
@@ -134,7 +138,7 @@ export class TLSSocket extends InspectedStream {
     this.on('newListener', (event) => {
       if (event === 'keylog') this.#context._want('keylog')
     })
-    if (options.signal) addAbortSignal(options.signal, this)
+    if (signal) addAbortSignal(signal, this)
     this.#startWith(transport as Duplex)
   }
 
@@ -297,6 +301,7 @@ export class TLSSocket extends InspectedStream {
     this.alpnProtocol = alpnProtocol || false
     this.servername = servername || false
     if (this.handshakeComplete) this.emit('secure')
+    if (this.destroyed) return
     this.#owner.secured?.(this)
     // So that 'end' comes even to a socket that nobody reads.
     if (!this.destroyed) this.read(0)
@@ -430,17 +435,20 @@ export class TLSSocket extends InspectedStream {
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
     this._endTimeout()
     this.#heldBack?.done(codedError('ERR_STREAM_DESTROYED', 'Cannot call write after a stream was destroyed'))
-    if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
     // An HTTP server destroys idle connections. Without a goodbye OpenSSL would withdraw their sessions, which their clients
     // are about to use again.
     const politely = this.#isServer && !this.secureConnecting
     const ending = error !== null ? 'now' : politely ? 'goodbye' : 'written'
     const shown = this.secureConnecting && this.#owner.handshakeFailed !== undefined ? null : error
-    this.#connection.destroy(ending, () => {
-      if (this.#ownsContext) this.#context.free()
-      this.#owner.closed?.(this)
-      process.nextTick(() => this.emit('close', error !== null))
-    })
+    try {
+      if (this.secureConnecting) this.#owner.handshakeFailed?.(this, error)
+    } finally {
+      this.#connection.destroy(ending, () => {
+        if (this.#ownsContext) this.#context.free()
+        this.#owner.closed?.(this)
+        process.nextTick(() => this.emit('close', error !== null))
+      })
+    }
     // The error is for the next tick, as net.Socket's is; 'close' waits for the transport.
     done(shown)
   }
@@ -456,19 +464,19 @@ export class TLSSocket extends InspectedStream {
   _verifyError(): (Error & { code: string }) | null {
     const ssl = this.handle
     if (ssl === null) return null
-    if (!hasPeerCertificate(ssl)) {
-      // A resumed TLS 1.3 session stands for the certificate that was checked when it began.
-      const resumed = libssl.SSL_version(ssl) === libssl.TLS1_3_VERSION && libssl.SSL_session_reused(ssl) === 1
-      return resumed ? null : verifyError(libssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT)
-    }
-    return verifyError(libssl.SSL_get_verify_result(ssl))
+    // A session carries the certificate that it began with: one without began without, and for OpenSSL nothing is wrong with that.
+    const known = hasPeerCertificate(ssl)
+    return verifyError(known ? libssl.SSL_get_verify_result(ssl) : libssl.X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT)
   }
 
   /** @internal Keeps the handshake's last message, and 'secure', back until the returned function is called. */
   _awaitNewSession(): () => void {
     this.#newSessionsPending += 1
     const release = this.#connection.hold()
+    let isReleased = false
     return () => {
+      if (isReleased) return
+      isReleased = true
       this.#newSessionsPending -= 1
       release()
       if (this.#newSessionsPending === 0 && this._isEstablished && this.secureConnecting) this.#finishHandshake()
@@ -518,13 +526,26 @@ export class TLSSocket extends InspectedStream {
         return false
       }
       if (!context) return true
-      return libssl.SSL_set_SSL_CTX(handle, context.handle) !== null
+      if (this.server?.requestCert) context._prepareToVerify()
+      return switchContext(handle, context.handle)
     })
   }
 }
 
 /** Milliseconds for which a client's new session is kept back; native/engine/telling.cc has the same. */
 const longestHold = 50
+
+/**
+ * Goes on with the settings of another context, for the same application: OpenSSL may take over the other's session id context, with which it
+ * would look for sessions once more after a HelloRetryRequest.
+ * @see SSL_set_session_id_context(3)
+ */
+function switchContext(ssl: libssl.SSL, ctx: libssl.SSL_CTX): boolean {
+  const session = libssl.SSL_get_session(ssl)
+  const application = session && libssl.SSL_SESSION_get0_id_context(session)
+  if (libssl.SSL_set_SSL_CTX(ssl, ctx) === null) return false
+  return application === null || libssl.SSL_set_session_id_context(ssl, application) === 1
+}
 
 /** Takes part in the events of a socket that stands alone. */
 const socketOwner: ConnectionOwner = {

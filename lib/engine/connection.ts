@@ -34,6 +34,8 @@ function handshakeOf(value: EstablishedValue): Handshake {
 /** What net.Socket has below it; not public, but the same in every Node that this package runs on. */
 interface SocketHandle {
   readonly fd?: number
+  /** Whether it keeps the program alive. */
+  hasRef(): boolean
   readStop(): number
   close(): void
 }
@@ -176,6 +178,7 @@ export class EngineConnection implements Connection, ConnectionReceiver {
     this.#id = id
     keepAlive(true)
     addConnection(id, this)
+    if (!handle.hasRef()) this.endpoint.unref?.()
     // What is left is a shell that closes when this does, or closes this.
     handle.close()
     ;(socket as unknown as { _handle: null })._handle = null

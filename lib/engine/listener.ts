@@ -141,6 +141,7 @@ export class EngineListener implements Receiver {
     const { fd: given, inner } = this.#target
     // A handle that listens already may accept connections too: net.Server has them as its own.
     if (inner !== null) inner.onconnection = (...args: unknown[]) => this.onconnection?.(...args)
+    const { ctx, settings, introduce, sessions } = this.#owner.profile()
     const fd = bind(this.#target)
     if (fd < 0) return fd
     const error = engine.listenOn(fd, backlog)
@@ -152,7 +153,6 @@ export class EngineListener implements Receiver {
     this.#address = engine.descriptorAddress(fd)
     this.#fd = fd
     wake(this.#threads)
-    const { ctx, settings, introduce, sessions } = this.#owner.profile()
     this.#id = engine.listen(fd, ctx, settings)
     addProfile(this.#id, { introduce, sessions, ended: this.#settle })
     addListener(this.#id, this)

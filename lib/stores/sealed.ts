@@ -93,6 +93,8 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   #closed = false
   /** What was called for and is not over. */
   readonly #underWay = new Set<PromiseLike<unknown>>()
+  /** What the first write waits for that came before the keys. */
+  #keysToCome: Promise<void> | null = null
 
   /** Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_KEYLEN` or `ERR_OUT_OF_RANGE` when an option cannot be used. */
   constructor(options: SealedSessionStoreOptions) {
@@ -144,19 +146,19 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
     checkSession(session, 2 ** 30)
     checkTtl(ttl)
     if (ttl <= 0) return this.delete(id)
-    if (this.#ring.size > 0) return this.#follow(this.#seal(id, session, ttl))
+    if (this.#writesAtOnce) return this.#follow(this.#seal(id, session, ttl))
     const [own, copy] = [Buffer.from(id), Buffer.from(session)]
-    return this.#follow(this.#ask().then(() => this.#seal(own, copy, ttl)))
+    return this.#follow(this.#keysForWriting().then(() => this.#seal(own, copy, ttl)))
   }
 
   delete(id: Buffer): Awaitable<void> {
     this.#checkOpen()
     checkId(id)
-    if (this.#ring.size > 0) return this.#follow(this.#store.delete(id))
+    if (this.#writesAtOnce) return this.#follow(this.#store.delete(id))
     // After what was set before it, which waits for the keys.
     const own = Buffer.from(id)
     const remove = (): Awaitable<void> => this.#store.delete(own)
-    return this.#follow(this.#ask().then(remove, remove))
+    return this.#follow(this.#keysForWriting().then(remove, remove))
   }
 
   /**
@@ -259,6 +261,22 @@ export class SealedSessionStore extends EventEmitter<{ sealError: [error: SealEr
   /** Asks the function for the keys: while the ring is empty there is one. */
   #ask(): Promise<void> {
     return (this.#source as KeySource<SealingKeys>).ask()
+  }
+
+  /** Writes take effect in the order of the calls: while one waits for the keys, all do. */
+  get #writesAtOnce(): boolean {
+    return this.#ring.size > 0 && this.#keysToCome === null
+  }
+
+  #keysForWriting(): Promise<void> {
+    if (this.#keysToCome === null) {
+      const over = (): void => {
+        this.#keysToCome = null
+      }
+      this.#keysToCome = this.#ask()
+      this.#keysToCome.then(over, over)
+    }
+    return this.#keysToCome
   }
 
   #keysFailed(cause: unknown): Error {

@@ -271,6 +271,13 @@ describe('Clients on the engine', () => {
       assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' })
     })
 
+    it(`do not keep a program alive after unref() before they are connected${whose}`, async () => {
+      const program = new Program('client', { kind, port, state: 'unref at once' })
+      // It may end before it is connected.
+      program.leave()
+      assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' })
+    })
+
     it(`keep a program alive until they end${whose}`, async () => {
       const program = new Program('client', { kind, port, state: 'ref' })
       assert.equal(await program.says(), 'ready')

@@ -52,6 +52,22 @@ describe('SealedSessionStore', () => {
     conformsToSessionStore(() => sealed({ keys: async () => [Buffer.alloc(32, 7)] }).store as unknown as WholeStore)
   })
 
+  it('writes in the order of the calls before the first keys are in, too', async () => {
+    for (const keysOf of [(ring: Buffer[]) => ring, async (ring: Buffer[]) => ring]) {
+      const ring = keys(1)
+      const { store } = sealed({ keys: () => keysOf(ring) })
+      const other = randomBytes(32)
+      await Promise.all([
+        store.set(id, Buffer.from('one'), HOUR),
+        store.set(id, Buffer.from('two'), HOUR),
+        store.set(other, Buffer.from('three'), HOUR),
+        store.delete(other),
+      ])
+      assert.equal(String(await store.get(id)), 'two')
+      assert.equal(await store.get(other), undefined)
+    }
+  })
+
   describe('around Redis', () => {
     let server: RedisServer
 

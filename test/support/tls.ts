@@ -109,6 +109,18 @@ export interface Running {
   readonly port: number
 }
 
+/** Does something where the system trusts the certificates in a file, and no others: this is OpenSSL's own variable for where they are. */
+export async function whereSystemTrusts(file: string, work: () => Promise<void>): Promise<void> {
+  const before = process.env.SSL_CERT_FILE
+  process.env.SSL_CERT_FILE = file
+  try {
+    await work()
+  } finally {
+    if (before === undefined) delete process.env.SSL_CERT_FILE
+    else process.env.SSL_CERT_FILE = before
+  }
+}
+
 /** Starts a server of ours with the tests' certificate; it sends back what it gets unless `listener` does something else. */
 export async function serve(options: ServerOptions = {}, listener = echo): Promise<Running> {
   const server = createServer(identity(options), listener)

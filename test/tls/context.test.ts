@@ -24,6 +24,7 @@ import {
   serve,
   sessionOf,
   type Version,
+  whereSystemTrusts,
 } from '../support/tls.js'
 
 /** The name on the certificate that a server with these options shows to our client. */
@@ -96,21 +97,29 @@ describe('createSecureContext', () => {
     })
 
     it("the system's certificates by default", async () => {
-      // OpenSSL's own variable for where the system keeps them.
-      const { root } = certs()
       const { port } = await serve()
-      const before = process.env.SSL_CERT_FILE
-      process.env.SSL_CERT_FILE = root.certFile
-      try {
-        const socket = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
+      const options = atHome({ port, host: '127.0.0.1', servername: 'localhost' })
+      await whereSystemTrusts(certs().root.certFile, async () => {
+        const socket = afterTest(connect(options))
         await once(socket, 'secureConnect')
         assert.equal(socket.authorized, true)
-      } finally {
-        if (before === undefined) delete process.env.SSL_CERT_FILE
-        else process.env.SSL_CERT_FILE = before
-      }
-      const stranger = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
+      })
+      const stranger = afterTest(connect(options))
       assert.match((await failure(stranger)).code ?? '', /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT/)
+    })
+
+    it("the system's certificates as a client when it serves as well", async () => {
+      const { root, server: own } = certs()
+      await whereSystemTrusts(root.certFile, async () => {
+        const secureContext = createSecureContext({ cert: own.chain, key: own.key })
+        const { port } = await serve({ secureContext })
+        await serve({ secureContext, requestCert: true })
+        for (let count = 0; count < 2; count++) {
+          const socket = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost', secureContext })))
+          await once(socket, 'secureConnect')
+          assert.equal(socket.authorized, true)
+        }
+      })
     })
   })
 

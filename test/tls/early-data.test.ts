@@ -8,7 +8,7 @@ import { writeFileSync } from 'node:fs'
 import net from 'node:net'
 import Keyv from 'keyv'
 import { createServer, type ServerOptions, Session, type SessionStoreError, type TLSSocket } from 'openssl-session'
-import { SSL_CTX_set_max_early_data, SSL_SESSION_set_max_early_data } from 'openssl-session/libssl'
+import { SSL_CTX_set_max_early_data, SSL_OP_NO_TLSv1_3, SSL_SESSION_set_max_early_data } from 'openssl-session/libssl'
 import { KeyvSessionStore, MemorySessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { Gate } from '../support/gate.js'
@@ -408,6 +408,18 @@ describeInEachHome('early data', (home) => {
       assert.deepEqual([visits[1]?.early, visits[1]?.late], ['', ''])
       const trusting = await visit(port, { session: await opened(port, doubtful), ...doubtful })
       assert.equal(trusting.earlyData, 'accepted')
+    })
+
+    it('with a session of a server that has another name', async () => {
+      const { port, visits } = await accepting()
+      const session = await opened(port, { servername: 'elsewhere.example', rejectUnauthorized: false })
+      await goesLate(port, visits, { session, servername: 'elsewhere.example' })
+    })
+
+    it('with a session of a protocol that is not allowed any more', async () => {
+      const { port, visits } = await accepting()
+      await goesLate(port, visits, { session: await opened(port), maxVersion: 'TLSv1.2' })
+      await goesLate(port, visits, { session: await opened(port), secureOptions: SSL_OP_NO_TLSv1_3 })
     })
 
     it('with a session that has expired', async () => {

@@ -21,6 +21,7 @@ import {
   closeAll,
   closed,
   describeInEachHome,
+  dial,
   dialled,
   exchange,
   hangUp,
@@ -157,6 +158,33 @@ describeInEachHome('a Server', (home) => {
   })
 })
 
+describeInEachHome("a listener of 'tlsClientError'", () => {
+  afterEach(closeAll)
+
+  it('that throws costs no descriptor: the connection is closed all the same', async () => {
+    const { server, port } = await serve()
+    const mocha = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    const uncaught = once(process, 'uncaughtException') as Promise<[Error]>
+    try {
+      server.once('tlsClientError', () => {
+        throw new Error('thrown by a listener')
+      })
+      const socket = afterTest(net.connect(port, '127.0.0.1'))
+      socket.on('error', () => {}).resume()
+      const gone = once(socket, 'close')
+      socket.write('this is not TLS, and long enough for a record that could be')
+      assert.equal((await uncaught)[0].message, 'thrown by a listener')
+      await gone
+    } finally {
+      for (const listener of mocha) process.on('uncaughtException', listener)
+    }
+    await until(() => server.stats().handshaking === 0)
+    const count = await new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+    assert.equal(count, 0)
+  })
+})
+
 describeInEachHome('connect', () => {
   afterEach(closeAll)
 
@@ -213,11 +241,34 @@ describeInEachHome('connect', () => {
       { session: Buffer.from('nonsense') },
       { secureContext: {} as never },
       { ALPNProtocols: [''] },
+      { servername: 'a'.repeat(300) },
+      { servername: 5 as never },
+      { timeout: 'soon' as never },
+      { signal: {} as never },
     ]) {
       assert.throws(() => connect(atHome({ port, host: '127.0.0.1', ...options })), { code: /^ERR_/ })
     }
     await aWhile()
     assert.equal(connections, 0)
+  })
+
+  it('leaves nothing behind when it throws over a socket that is connected', async () => {
+    const { server, port } = await serve()
+    const failed = once(server, 'tlsClientError')
+    const socket = net.connect(port, '127.0.0.1')
+    await once(socket, 'connect')
+    // A client that went on with this one would fail without anybody to hear of it.
+    assert.throws(() => connect(atHome({ socket, servername: 'a'.repeat(300) })), { code: /^ERR_/ })
+    await failed
+    await until(() => socket.destroyed)
+  })
+
+  it("may be given up in a 'secure' listener", async () => {
+    const { port } = await serve()
+    const socket = dial(port)
+    socket.on('secure', () => socket.destroy())
+    socket.on('secureConnect', () => assert.fail('it is destroyed'))
+    assert.equal(await closed(socket), false)
   })
 
   it('believes NODE_TLS_REJECT_UNAUTHORIZED=0, as node:tls does', async () => {

@@ -9,8 +9,10 @@ import {
   createSecureContext,
   createServer,
   type ServerOptions,
+  type SNICallback,
   TLSSocket,
 } from 'openssl-session'
+import { MemorySessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { Program, versionFlag } from '../support/programs.js'
 import {
@@ -31,6 +33,7 @@ import {
   serve,
   serveNode,
   sessionOf,
+  whereSystemTrusts,
 } from '../support/tls.js'
 import { alertCode, noApplicationProtocol } from '../support/versions.js'
 
@@ -251,6 +254,29 @@ describeInEachHome("a client's certificate", () => {
       await hangUp(second)
     })
 
+    it('that was missing when its session began is missing still', async () => {
+      for (const store of [{}, { sessionStore: new MemorySessionStore() }]) {
+        const shared = { ...only(version), ...store, ticketKeys: Buffer.alloc(80, 7), ca: root.cert }
+        const lenient = await serve({ ...shared, requestCert: true, rejectUnauthorized: false })
+        const strict = await serve({ ...shared, requestCert: true })
+        const first = await dialled(lenient.port)
+        const session = await sessionOf(first)
+        await hangUp(first)
+        const accepted = once(lenient.server, 'secureConnection') as Promise<[TLSSocket]>
+        const again = await dialled(lenient.port, { session })
+        const [connection] = await accepted
+        assert.equal(connection.isSessionReused(), true)
+        assert.deepEqual([connection.authorized, connection.authorizationError], [false, 'UNABLE_TO_GET_ISSUER_CERT'])
+        const next = again.getProtocol() === 'TLSv1.2' ? session : await sessionOf(again)
+        await hangUp(again)
+        strict.server.on('secureConnection', () => assert.fail('nobody has shown a certificate'))
+        const refused = once(strict.server, 'tlsClientError') as Promise<[Error & { cause?: { code: string } }]>
+        const client = dial(strict.port, { session: next })
+        assert.equal((await refused)[0].cause?.code, 'UNABLE_TO_GET_ISSUER_CERT')
+        await closed(client)
+      }
+    })
+
     it('reaches node:tls from us, and us from node:tls and openssl s_client', async () => {
       const { server: theirs, port } = await serveNode(asking)
       const accepted = once(theirs, 'secureConnection') as Promise<[nodeTls.TLSSocket]>
@@ -391,6 +417,29 @@ describeInEachHome('a name that a client asks for', () => {
       })
     }
 
+    it("chooses among contexts that trust the system's certificates, unless they name others", async () => {
+      const { a, client, root, server: own, wildcard, selfSigned } = certs()
+      const shown = { cert: client.chain, key: client.key }
+      const chosen = { cert: wildcard.chain, key: wildcard.key }
+      await whereSystemTrusts(root.certFile, async () => {
+        const asking = { ...only(version), requestCert: true, rejectUnauthorized: false }
+        const listed = await serve(asking)
+        listed.server.addContext('a.example.com', { cert: a.chain, key: a.key })
+        listed.server.addContext('localhost', { cert: own.chain, key: own.key, ca: selfSigned.cert })
+        const SNICallback: SNICallback = (_name, done) => done(null, createSecureContext(chosen))
+        const called = await serve({ ...asking, SNICallback })
+        for (const [{ server, port }, servername, authorized] of [
+          [listed, 'a.example.com', true],
+          [listed, 'localhost', false],
+          [called, 'b.example.org', true],
+        ] as const) {
+          const accepted = once(server, 'secureConnection') as Promise<[TLSSocket]>
+          await dialled(port, { ...shown, servername })
+          assert.equal((await accepted)[0].authorized, authorized, servername)
+        }
+      })
+    })
+
     it('does not change who has to show a certificate', async () => {
       const { server, port } = await serve({ ...only(version), requestCert: true, ca: root.cert })
       server.addContext('a.example.com', { cert: a.chain, key: a.key, ca: root.cert })
@@ -415,6 +464,34 @@ describeInEachHome('a name that a client asks for', () => {
       assert.throws(() => client.setServername(7 as unknown as string), { code: 'ERR_INVALID_ARG_TYPE' })
       client.on('error', () => {})
     })
+  })
+
+  it('changes nothing about whose sessions are resumed, when the client is asked for another group, either', async () => {
+    const { a } = certs()
+    const name = 'a.example.com'
+    for (const requestCert of [false, true]) {
+      const ports: number[] = []
+      for (const sessionIdContext of ['tenant A', 'tenant B']) {
+        const rules = { ecdhCurve: 'P-384', sessionIdContext, requestCert, rejectUnauthorized: false }
+        const { server, port } = await serve({ ...rules, ticketKeys: Buffer.alloc(80, 7) })
+        server.addContext(name, { cert: a.chain, key: a.key, ecdhCurve: 'P-384' })
+        ports.push(port)
+      }
+      const [own, other] = ports as [number, number]
+      for (const ecdhCurve of ['P-384', 'X25519:P-384']) {
+        const first = await dialled(own, { servername: name, ecdhCurve })
+        const session = await sessionOf(first)
+        await hangUp(first)
+        for (const [port, reused] of [
+          [other, false],
+          [own, true],
+        ] as const) {
+          const again = await dialled(port, { servername: name, ecdhCurve, session })
+          assert.equal(again.isSessionReused(), reused)
+          await hangUp(again)
+        }
+      }
+    }
   })
 
   it('must be chosen by a function', () => {

@@ -97,6 +97,18 @@ describeInEachHome("the events 'newSession' and 'resumeSession'", () => {
       assert.ok(events.includes('session'))
     })
 
+    it('may be answered twice by a listener of newSession', async () => {
+      const { server, port } = await serve(only(version))
+      server.on('newSession', (_id, _session, done) => {
+        done()
+        done()
+      })
+      server.on('resumeSession', (_id, done) => done(null, null))
+      const accepted = once(server, 'secureConnection')
+      assert.equal(await exchange(await dialled(port), 'and on'), 'and on')
+      await accepted
+    })
+
     it('are a full handshake when the listener has nothing', async () => {
       const { server, port } = await serve(only(version))
       server.on('resumeSession', (_id, done) => done(null, null))

@@ -270,6 +270,18 @@ describeInEachHome('a server with a sessionStore', (home) => {
       assert.equal(errors.length, 1)
     })
 
+    it('that never answers a look-up answers in full, however short its lookupTimeout and wherever connections come from', async () => {
+      const store = new TakingStore()
+      const { session } = await withSession(version, store)
+      const never = (): Promise<undefined> => new Promise(() => {})
+      Object.assign(store, { get: never, take: never })
+      const { server, port } = await serve({ ...only(version), sessionStore: store, lookupTimeout: 0 })
+      server.on('sessionStoreError', () => {})
+      assert.equal(await resumes(port, session), false)
+      const outside = await listen(net.createServer((socket) => server.emit('connection', socket)))
+      assert.equal(await resumes(outside, session), false)
+    })
+
     it('that cannot write goes on, and says so', async () => {
       for (const fail of [
         (): void => {

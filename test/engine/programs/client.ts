@@ -10,20 +10,24 @@ const options = trusting(task.port as number)
 const socket = (
   task.kind === 'ours' ? connect({ ...options, threads: 2 } as object) : tls.connect(options)
 ) as tls.TLSSocket
-await once(socket, 'secureConnect')
-socket.resume()
-if (task.state === 'unref') {
+if (task.state === 'unref at once') {
   socket.unref()
 } else {
-  process.on('message', async (message) => {
-    if (message !== 'end') {
-      say('alive')
-      return
-    }
-    process.removeAllListeners('message')
-    socket.end()
-    await once(socket, 'close')
-    say('closed')
-  })
+  await once(socket, 'secureConnect')
+  socket.resume()
+  if (task.state === 'unref') {
+    socket.unref()
+  } else {
+    process.on('message', async (message) => {
+      if (message !== 'end') {
+        say('alive')
+        return
+      }
+      process.removeAllListeners('message')
+      socket.end()
+      await once(socket, 'close')
+      say('closed')
+    })
+  }
+  say('ready')
 }
-say('ready')
