@@ -246,7 +246,6 @@ export class EngineConnection implements Connection, ConnectionReceiver {
 
   told(what: number, value: unknown): void {
     if (what === Told.closed) {
-      // The engine needs the bytes of the last write no longer.
       this.#writing = null
       if (this.#endpoint === null) keepAlive(false)
       else this.#endpoint.left()

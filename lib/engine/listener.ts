@@ -150,9 +150,14 @@ export class EngineListener implements Receiver {
       // What net says of a descriptor that is no socket.
       return given !== undefined && error === -constants.errno.ENOTSOCK ? -constants.errno.EINVAL : error
     }
+    try {
+      wake(this.#threads)
+    } catch (failure) {
+      engine.closeDescriptor(fd)
+      return errorNumber(failure)
+    }
     this.#address = engine.descriptorAddress(fd)
     this.#fd = fd
-    wake(this.#threads)
     this.#id = engine.listen(fd, ctx, settings)
     addProfile(this.#id, { introduce, sessions, ended: this.#settle })
     addListener(this.#id, this)
@@ -247,6 +252,13 @@ export class EngineListener implements Receiver {
     this.#owner.drained(this, counts)
     this.#afterClose?.()
   }
+}
+
+/** The negative number of a system's error, which net.Server wants instead of an exception. */
+function errorNumber(error: unknown): number {
+  const number = constants.errno[(error as NodeJS.ErrnoException).code as keyof typeof constants.errno]
+  if (number === undefined) throw error
+  return -number
 }
 
 function unlinkIfThere(path: string): void {

@@ -1,6 +1,7 @@
 // JavaScript value <-> C value, one trait per C type. Knows nothing about TLS.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
@@ -26,6 +27,9 @@ struct Bytes {
 struct MutableBytes {
   unsigned char* data;
   size_t size;
+  napi_value array;
+  // Fills it when JavaScript has run since the call began, which may have taken its memory away, or some of it.
+  void fill(Environment& env, const unsigned char* from, size_t count) const;
 };
 
 // A string that may be null.
@@ -174,10 +178,15 @@ struct FromJs<MutableBytes> {
     if (type != napi_uint8_array) wrong_type(position, "a Uint8Array");
     // Empty and detached arrays have no address, and C code likes one.
     static unsigned char nothing;
-    if (data == nullptr || size == 0) return {&nothing, 0};
-    return {static_cast<unsigned char*>(data), size};
+    if (data == nullptr || size == 0) return {&nothing, 0, value};
+    return {static_cast<unsigned char*>(data), size, value};
   }
 };
+
+inline void MutableBytes::fill(Environment& env, const unsigned char* from, size_t count) const {
+  const MutableBytes now = FromJs<MutableBytes>::from(env, array, 0);
+  std::copy_n(from, std::min(count, now.size), now.data);
+}
 
 template <>
 struct FromJs<Bytes> {

@@ -140,11 +140,13 @@ void Handle::end_loan() noexcept {
 
 void Handle::borrow_from(Handle& lender) {
   if (type_.free == nullptr) return;
-  retain(Edge::kLender, lender.object());
   const auto self = shared_from_this();
-  if (std::find(lender.lent_.begin(), lender.lent_.end(), self) != lender.lent_.end()) return;
-  lender.lent_.push_back(self);
-  begin_loan();
+  // Comes first: without a claim it must not be usable, whatever happens.
+  if (std::find(lender.lent_.begin(), lender.lent_.end(), self) == lender.lent_.end()) {
+    lender.lent_.push_back(self);
+    begin_loan();
+  }
+  retain(Edge::kLender, lender.object());
 }
 
 void Handle::end_loans_given(const TypeInfo& type) {
@@ -170,7 +172,12 @@ void Handle::retain(Edge edge, napi_value object) const {
     check(napi_create_array(env_.env(), &edges));
     const napi_property_descriptor property = {nullptr, env_.retain_key(), nullptr, nullptr, nullptr,
                                                edges,   napi_default,      nullptr};
-    check(napi_define_properties(env_.env(), self, 1, &property));
+    const napi_status status = napi_define_properties(env_.env(), self, 1, &property);
+    if (status == napi_pending_exception) check(status);
+    if (status != napi_ok) {
+      throw Error(ErrorKind::kTypeError, "ERR_INVALID_STATE",
+                  std::string("this ") + type_.name + " is frozen: it cannot keep what it depends on");
+    }
   }
   check(napi_set_element(env_.env(), edges, static_cast<uint32_t>(edge), object));
 }
@@ -195,7 +202,10 @@ void Handle::die() noexcept {
   env_.expiring.insert(env_.expiring.end(), lent_.begin(), lent_.end());
   lent_.clear();
   if (!env_.in_call()) env_.end_loans();
-  if (type_.serial == nullptr) env_.handles.erase(address_);
+  if (type_.serial != nullptr) return;
+  // The address may be another's by now, who has another object.
+  const auto found = env_.handles.find(address_);
+  if (found != env_.handles.end() && found->second.lock().get() == this) env_.handles.erase(found);
 }
 
 void Handle::collect() noexcept {

@@ -51,19 +51,16 @@ void Connection::post(Worker::Task task) {
   if (!engine_.gone(id)) engine_.post(worker_, std::move(task));
 }
 
-bool Connection::write(std::vector<Chunk> chunks, bool ahead) {
+bool Connection::write(const std::vector<binding::Bytes>& chunks, bool ahead) {
   size_t size = 0;
-  for (const Chunk& chunk : chunks) size += chunk.size;
-  Write write{std::move(chunks), nullptr};
+  for (const auto& chunk : chunks) size += chunk.size;
+  const bool fits = size > kSmall && size <= Blocks::kSize;
+  Write write{fits ? engine_.blocks().take() : Block(new unsigned char[size]), size};
+  unsigned char* end = write.bytes.get();
+  for (const auto& chunk : chunks) end = std::copy_n(chunk.data, chunk.size, end);
   const size_t unsent = unsent_.fetch_add(size) + size;
-  if (ahead && size <= Blocks::kSize) {
-    const bool small = size <= kSmall;
-    write.copy = small ? std::shared_ptr<unsigned char[]>(new unsigned char[size]) : engine_.blocks().take();
-    unsigned char* end = write.copy.get();
-    for (const Chunk& chunk : write.chunks) end = std::copy_n(chunk.data, chunk.size, end);
-    write.chunks.assign(1, {write.copy.get(), size});
-    write.awaited = unsent > kAhead;
-  }
+  write.ahead = ahead && size <= Blocks::kSize;
+  write.awaited = !write.ahead || unsent > kAhead;
   const bool done = !write.awaited;
   post([self = shared_from_this(), write = std::move(write)]() mutable {
     if (self->closed_) return;
@@ -324,7 +321,7 @@ void Connection::close(Ending ending) {
   // JavaScript has given up the write that it was not told of, the last one, and no goodbye is to hide that. What was
   // written before still counts.
   if (awaited_ || (!writes_.empty() && writes_.back().awaited)) {
-    const bool begun = awaited_ || (writes_.size() == 1 && (chunk_ > 0 || offset_ > 0));
+    const bool begun = awaited_ || (writes_.size() == 1 && offset_ > 0);
     if (!awaited_) writes_.pop_back();
     const bool nothing_before = wire_ == nullptr || wire_->empty() || (begun && wire_->left() >= before_);
     ending = writes_.empty() && nothing_before ? Ending::kAtOnce : std::min(ending, Ending::kWritten);
@@ -370,6 +367,8 @@ void Connection::close(Ending ending) {
   }
   {
     const std::lock_guard lock(mutex_);
+    // Closing it is not enough while another process, forked this moment, has it too.
+    if (fd_.get() >= 0) worker_.poller().remove(fd_.get());
     fd_.reset(-1);
   }
   worker_.move_out(self);

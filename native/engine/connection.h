@@ -17,16 +17,12 @@ namespace engine {
 
 class Engine;
 
-struct Chunk {
-  const unsigned char* data;
-  size_t size;
-};
-
-// Bytes that JavaScript wants to send: a copy, or Buffers, which the JavaScript side keeps until it is told that they
-// are written.
+// Bytes that JavaScript wants to send: a copy, since nothing keeps JavaScript from taking away what is in its Buffers.
 struct Write {
-  std::vector<Chunk> chunks;
-  Block copy;
+  Block bytes;
+  size_t size;
+  // JavaScript is told of it when there is room for more, not when it is sent.
+  bool ahead = false;
   // JavaScript is to be told of it.
   bool awaited = true;
 };
@@ -75,7 +71,7 @@ class Connection final : public Resident,
   void move_in(const std::shared_ptr<binding::Handle>& handle, SSL* ssl, Descriptor fd, const Beginning& beginning);
   // True when JavaScript need not wait: the bytes are copied, and not too many. Else it is told when they are written,
   // or copied and few enough. Not `ahead` of the handshake's end.
-  bool write(std::vector<Chunk> chunks, bool ahead);
+  bool write(const std::vector<binding::Bytes>& chunks, bool ahead);
   // Says goodbye after what is written, and ends the sending direction. True when everything is sent but that.
   bool finish();
   void destroy(Ending ending);
@@ -219,9 +215,8 @@ class Connection final : public Resident,
   size_t negotiated_ = 0;
   size_t released_ = 0;
 
-  // Writes by JavaScript, each with what of it is still to be sent.
+  // Writes by JavaScript, and how much of the first one TLS has.
   std::deque<Write> writes_;
-  size_t chunk_ = 0;
   size_t offset_ = 0;
   // What the wire has to send before it comes to the first of them, in bytes since its beginning.
   uint64_t before_ = 0;

@@ -36,11 +36,19 @@ Engine& Engine::of(binding::Environment& env) {
 }
 
 void Engine::start(size_t threads) {
-  if (workers_.empty()) slice_before_ = set_time_slice(kSliceOfJavaScript);
-  while (workers_.size() < threads) {
-    workers_.push_back(std::make_unique<Worker>(env_.mailbox(), blocks_->take()));
-    running_ = workers_.size();
+  const size_t before = workers_.size();
+  if (before == 0) slice_before_ = set_time_slice(kSliceOfJavaScript);
+  try {
+    while (workers_.size() < threads) {
+      workers_.push_back(std::make_unique<Worker>(env_.mailbox(), blocks_->take()));
+    }
+  } catch (...) {
+    // What they take may be what was missing. Nobody has given them anything yet.
+    workers_.resize(before);
+    if (before == 0 && slice_before_ != 0) set_time_slice(std::exchange(slice_before_, 0));
+    throw;
   }
+  running_ = workers_.size();
 }
 
 void Engine::post(Worker& worker, Worker::Task task) {

@@ -139,15 +139,14 @@ int write(Environment& env, uint64_t id, binding::Object array, int ahead) {
   if (!connection) return 0;
   uint32_t count = 0;
   binding::check(napi_get_array_length(env.env(), chunks, &count));
-  std::vector<Chunk> list;
+  std::vector<Bytes> list;
   list.reserve(count);
   for (uint32_t i = 0; i < count; i++) {
     napi_value chunk = nullptr;
     binding::check(napi_get_element(env.env(), chunks, i, &chunk));
-    const Bytes bytes = binding::FromJs<Bytes>::from(env, chunk, 1);
-    list.push_back({bytes.data, bytes.size});
+    list.push_back(binding::FromJs<Bytes>::from(env, chunk, 1));
   }
-  return connection->write(std::move(list), ahead != 0) ? 1 : 0;
+  return connection->write(list, ahead != 0) ? 1 : 0;
 }
 
 // `taken` says that nobody else has the session.

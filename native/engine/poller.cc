@@ -1,12 +1,12 @@
 #include "engine/poller.h"
 
 #include <cerrno>
-#include <system_error>
 
 namespace engine {
 
-Poller::Poller() : set_(epoll_create1(EPOLL_CLOEXEC)) {
-  if (set_.get() < 0) throw std::system_error(errno, std::generic_category(), "epoll_create1");
+int Poller::open() {
+  set_.reset(epoll_create1(EPOLL_CLOEXEC));
+  return set_.get() < 0 ? errno : 0;
 }
 
 int Poller::control(int operation, int fd, uint32_t events, Pollable* pollable) {
@@ -29,14 +29,12 @@ void Poller::forget(const Pollable* pollable) {
 }
 
 void Poller::dispatch() {
-  do {
-    next_ = 0;
-    count_ = epoll_wait(set_.get(), batch_.data(), static_cast<int>(batch_.size()), 0);
-    while (next_ < count_) {
-      const epoll_event event = batch_.at(static_cast<size_t>(next_++));
-      if (event.data.ptr != nullptr) static_cast<Pollable*>(event.data.ptr)->on_readiness(event.events);
-    }
-  } while (count_ == static_cast<int>(batch_.size()));
+  next_ = 0;
+  count_ = epoll_wait(set_.get(), batch_.data(), static_cast<int>(batch_.size()), 0);
+  while (next_ < count_) {
+    const epoll_event event = batch_.at(static_cast<size_t>(next_++));
+    if (event.data.ptr != nullptr) static_cast<Pollable*>(event.data.ptr)->on_readiness(event.events);
+  }
   count_ = 0;
 }
 

@@ -24,9 +24,8 @@ class Pollable {
 
 class Poller {
  public:
-  // Throws std::system_error.
-  Poller();
-
+  // Comes before everything else. Returns 0 or an error number.
+  int open();
   int descriptor() const { return set_.get(); }
   // Returns 0 or an error number.
   int add(int fd, uint32_t events, Pollable* pollable) { return control(EPOLL_CTL_ADD, fd, events, pollable); }
@@ -35,7 +34,7 @@ class Poller {
   void remove(int fd);
   // Nothing is told to it any more.
   void forget(const Pollable* pollable);
-  // Tells everybody who is concerned what has happened.
+  // Tells those who are concerned what has happened; of more than a batch, the descriptor tells again.
   void dispatch();
 
  private:

@@ -226,45 +226,18 @@ bool Connection::write_pending() {
 // False when TLS takes no more for now, or ever.
 bool Connection::encrypt_pending() {
   while (!writes_.empty() && wire_->size() < kBatch) {
-    const auto& [chunks, copy, awaited] = writes_.front();
-    if (chunk_ == 0 && offset_ == 0) before_ = wire_->left() + wire_->size();
-    while (chunk_ < chunks.size() && wire_->size() < kBatch) {
-      const Chunk& chunk = chunks[chunk_];
-      const size_t left = chunk.size - offset_;
+    const Write& write = writes_.front();
+    if (offset_ == 0) before_ = wire_->left() + wire_->size();
+    while (offset_ < write.size && wire_->size() < kBatch) {
       size_t written = 0;
-      if (left == 0) {
-        chunk_++;
-        offset_ = 0;
-        continue;
-      }
-      if (left >= kRecord || chunk_ + 1 == chunks.size()) {
-        if (!write_some(chunk.data + offset_, std::min(left, kRecord), written)) return false;
-      } else {
-        // Several small ones go into one record.
-        unsigned char* const record = worker_.scratch().get();
-        size_t size = 0;
-        for (size_t i = chunk_, from = offset_; i < chunks.size() && size < kRecord; i++, from = 0) {
-          const size_t part = std::min(chunks[i].size - from, kRecord - size);
-          std::memcpy(record + size, chunks[i].data + from, part);
-          size += part;
-        }
-        if (!write_some(record, size, written)) return false;
-      }
+      if (!write_some(write.bytes.get() + offset_, std::min(write.size - offset_, kRecord), written)) return false;
       encrypted_ += written;
-      for (; written > 0 && chunk_ < chunks.size();) {
-        const size_t part = std::min(written, chunks[chunk_].size - offset_);
-        written -= part;
-        offset_ += part;
-        if (offset_ == chunks[chunk_].size) {
-          chunk_++;
-          offset_ = 0;
-        }
-      }
+      offset_ += written;
     }
-    if (chunk_ < chunks.size()) break;
-    awaited_ = awaited;
+    if (offset_ < write.size) break;
+    awaited_ = write.awaited;
     writes_.pop_front();
-    chunk_ = offset_ = 0;
+    offset_ = 0;
   }
   return true;
 }
@@ -275,7 +248,7 @@ void Connection::tell_room() {
   if (std::exchange(awaited_, false)) tell(Told::kWritten);
   if (writes_.empty()) return;
   Write& last = writes_.back();
-  if (!last.awaited || !last.copy || unsent_ > kAhead / 2) return;
+  if (!last.awaited || !last.ahead || unsent_ > kAhead / 2) return;
   last.awaited = false;
   tell(Told::kWritten);
 }

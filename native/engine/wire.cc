@@ -19,20 +19,20 @@ constexpr size_t kSpare = size_t{128} * 1024;
 }  // namespace
 
 const BIO_METHOD* Wire::method() {
-  static const auto made = [] {
-    std::unique_ptr<BIO_METHOD, ossl::Deleter<BIO_meth_free>> method(
-        BIO_meth_new(BIO_TYPE_SOURCE_SINK, "openssl-session"));
-    if (!method) return method;
-    BIO_meth_set_read(method.get(), read);
-    BIO_meth_set_write(method.get(), write);
-    BIO_meth_set_ctrl(method.get(), control);
-    BIO_meth_set_destroy(method.get(), [](BIO* bio) {
+  // Never freed: threads go on with it while a process exits.
+  static const BIO_METHOD* const made = [] {
+    BIO_METHOD* const method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "openssl-session");
+    if (method == nullptr) return method;
+    BIO_meth_set_read(method, read);
+    BIO_meth_set_write(method, write);
+    BIO_meth_set_ctrl(method, control);
+    BIO_meth_set_destroy(method, [](BIO* bio) {
       delete static_cast<Wire*>(BIO_get_data(bio));
       return 1;
     });
     return method;
   }();
-  return made.get();
+  return made;
 }
 
 BIO* Wire::create_bio(int fd, const binding::Bytes& received, std::thread::id owner) {

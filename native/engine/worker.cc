@@ -66,6 +66,8 @@ Worker::Worker(std::shared_ptr<session::Mailbox> mailbox, Block scratch)
 }
 
 void Worker::start() {
+  const int set_error = poller_.open();
+  if (set_error != 0) cannot_start(uv_translate_sys_error(set_error));
   const int error = async_->init(this, [&](uv_async_t* handle) {
     return uv_async_init(loop_, handle, [](uv_async_t* h) {
       static_cast<Worker*>(uv_handle_get_data(reinterpret_cast<uv_handle_t*>(h)))->run_tasks();
@@ -126,7 +128,7 @@ void Worker::post(Task task) {
     tasks_.push_back(std::move(task));
   }
   // Tasks that find others waiting are taken along.
-  if (first) uv_async_send(async_->get());
+  if (first) wake();
 }
 
 void Worker::post_all(std::vector<Task>& tasks) {
@@ -137,7 +139,12 @@ void Worker::post_all(std::vector<Task>& tasks) {
     if (!closed_) std::move(tasks.begin(), tasks.end(), std::back_inserter(tasks_));
   }
   tasks.clear();
-  if (first) uv_async_send(async_->get());
+  if (first) wake();
+}
+
+void Worker::wake() {
+  const std::lock_guard lock(wake_mutex_);
+  if (async_) uv_async_send(async_->get());
 }
 
 void Worker::run_tasks() {
@@ -165,13 +172,18 @@ void Worker::shut_down() {
     closed_ = true;
     dropped.swap(tasks_);
   }
-  async_.reset();
+  {
+    const std::lock_guard lock(wake_mutex_);
+    async_.reset();
+  }
   poll_.reset();
   prepare_.reset();
   timer_.reset();
 }
 
 Worker::Alarms::iterator Worker::set_alarm(uint64_t milliseconds, Alarm* alarm) {
+  // A turn of the loop may have taken long already.
+  uv_update_time(loop_);
   const auto entry = alarms_.emplace(uv_now(loop_) + milliseconds, alarm);
   if (entry == alarms_.begin()) arm_timer();
   return entry;
@@ -195,6 +207,9 @@ void Worker::arm_timer() {
 }
 
 void Worker::ring() {
+  // What came in time counts, though this thread was busy with something else.
+  run_tasks();
+  if (closed_) return;
   const uint64_t now = uv_now(loop_);
   while (!alarms_.empty() && alarms_.begin()->first <= now) {
     Alarm* const alarm = alarms_.begin()->second;

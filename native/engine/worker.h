@@ -125,6 +125,7 @@ class Worker {
 
  private:
   void start();
+  void wake();
   void run();
   void run_tasks();
   void ring();
@@ -138,6 +139,9 @@ class Worker {
   std::unique_ptr<UvHandle<uv_async_t, UV_ASYNC>> async_ = std::make_unique<UvHandle<uv_async_t, UV_ASYNC>>();
   std::unique_ptr<UvHandle<uv_prepare_t, UV_PREPARE>> prepare_ = std::make_unique<UvHandle<uv_prepare_t, UV_PREPARE>>();
   std::unique_ptr<UvHandle<uv_timer_t, UV_TIMER>> timer_ = std::make_unique<UvHandle<uv_timer_t, UV_TIMER>>();
+  // Guards the handle that wakes the thread against its end. Not the other mutex, which a thread that is woken wants
+  // first.
+  std::mutex wake_mutex_;
   std::mutex mutex_;
   std::vector<Task> tasks_;
   std::vector<Task> running_;

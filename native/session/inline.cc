@@ -110,8 +110,7 @@ int read(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   }
   const int result = drive(env, ssl, [&](SSL* s) { return Read(s, buffer.data(), static_cast<int>(buffer.size())); });
   // What a paused write left to be finished here counts other bytes than these.
-  if (result > 0)
-    std::memcpy(out.data, buffer.data(), std::min({static_cast<size_t>(result), buffer.size(), out.size}));
+  if (result > 0) out.fill(env, buffer.data(), std::min({static_cast<size_t>(result), buffer.size(), out.size}));
   return result;
 }
 
@@ -128,8 +127,16 @@ int write(Environment& env, Ref<SSL> ssl, Bytes data) {
 
 napi_value read_early_data(Environment& env, Ref<SSL> ssl, MutableBytes out) {
   size_t bytes = 0;
-  const auto read = [&](SSL* s) { return SSL_read_early_data(s, out.data, out.size, &bytes); };
+  const std::shared_ptr<Connection> connection = Connection::of(ssl.pointer);
+  auto& buffer = connection->read_buffer;
+  if (SSL_waiting_for_async(ssl.pointer) != 1) {
+    buffer.resize(out.size);
+  } else if (buffer.size() > out.size) {
+    binding::out_of_range(1, "at least as long as the buffer of the read that was paused");
+  }
+  const auto read = [&](SSL* s) { return SSL_read_early_data(s, buffer.data(), buffer.size(), &bytes); };
   const int status = drive(env, ssl, read, Repeatable::kNo);
+  if (status == SSL_READ_EARLY_DATA_SUCCESS) out.fill(env, buffer.data(), bytes);
   napi_value result = nullptr;
   binding::check(napi_create_object(env.env(), &result));
   // A handshake that waits for an answer is, to this function, an error to be retried (SSL_get_error tells).

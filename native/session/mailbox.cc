@@ -3,7 +3,9 @@
 #include <openssl/err.h>
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "openssl/error_queue.h"
@@ -29,6 +31,19 @@ constexpr int kInARow = 32;
 
 // Belongs to the thread, which belongs to one environment.
 thread_local bool wakes_are_batched = false;
+
+// How long JavaScript is left asleep though there is something for it.
+using Clock = std::chrono::steady_clock;
+constexpr auto kLongestBatch = std::chrono::milliseconds(1);
+
+// When this thread has pushed what it has not woken anybody for.
+thread_local std::optional<Clock::time_point> waits_since;
+
+bool overdue() noexcept {
+  const auto now = Clock::now();
+  if (!waits_since) waits_since = now;
+  return now - *waits_since > kLongestBatch;
+}
 
 // The pending exception, no longer pending; null when there is none or JavaScript is terminating.
 napi_value take_exception(napi_env env) noexcept {
@@ -62,7 +77,7 @@ void Mailbox::push(std::unique_ptr<Event> event) noexcept {
     event->from_call_ = from_call;
     queue_.push_back(std::move(event));
     if (from_call) pushed_in_call_ = true;
-    if (from_call || wakes_are_batched) return;
+    if (from_call || (wakes_are_batched && !overdue())) return;
   }
   flush();
 }
@@ -70,6 +85,7 @@ void Mailbox::push(std::unique_ptr<Event> event) noexcept {
 void Mailbox::batch_wakes() noexcept { wakes_are_batched = true; }
 
 void Mailbox::flush() noexcept {
+  waits_since.reset();
   {
     const std::lock_guard lock(mutex_);
     if (queue_.empty() || wake_sent_ || !open_) return;

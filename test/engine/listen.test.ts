@@ -15,6 +15,7 @@ import { createServer, type Server } from 'openssl-session'
 import { engine } from '#engine'
 import { certs } from '../support/certs.js'
 import { closeAll, closed, exchange, trusting } from '../support/tls.js'
+import type { Attempt } from './programs/few_descriptors.js'
 import { killAll, Program } from './programs.js'
 
 type AnyServer = net.Server & { maxConnections: number }
@@ -621,6 +622,20 @@ describe('Listening on the engine', () => {
       assert.equal(open, 0)
       // Paused and not hammering: a few times a second at most.
       assert.ok(errors >= 1 && errors < 100, `${errors} errors`)
+      program.leave()
+      assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' })
+    })
+
+    it('fails with an error event when there are no descriptors to begin with, and leaves none behind', async () => {
+      const program = new Program('few_descriptors', {}, { descriptors: 90 })
+      const { attempts, after } = await program.says<{ attempts: Attempt[]; after: string }>()
+      assert.ok(attempts.length > 3, JSON.stringify(attempts))
+      for (const [index, { outcome, left }] of attempts.entries()) {
+        assert.equal(outcome, 'EMFILE')
+        // libuv forgets one of a loop that it cannot set up.
+        assert.ok(left <= index + 1, JSON.stringify(attempts))
+      }
+      assert.equal(after, 'listening')
       program.leave()
       assert.deepEqual(await program.ended, { code: 0, signal: null, stderr: '' })
     })

@@ -3,13 +3,15 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import type { AddressInfo } from 'node:net'
+import net, { type AddressInfo } from 'node:net'
+import tls from 'node:tls'
+import { Worker } from 'node:worker_threads'
 import { createServer, leaks, runtime, type Server } from 'openssl-session'
 import type { SessionStore } from 'openssl-session/stores'
 import { certs } from '../support/certs.js'
 import { sanitized } from '../support/sanitizer.js'
 import { times } from '../support/thorough.js'
-import { aWhile, closeAll, inEachVersion, until, type Version } from '../support/tls.js'
+import { aWhile, closeAll, dialledNode, hangUp, inEachVersion, until, type Version } from '../support/tls.js'
 import type { Report, Wave } from './programs/clients.js'
 import type { Report as ServerReport } from './programs/lookups.js'
 import { killAll, Program } from './programs.js'
@@ -19,6 +21,7 @@ class SlowStore implements SessionStore {
   readonly sessions = new Map<string, Buffer>()
   readonly #waiting: { id: string; answer(session: Buffer | null): void }[] = []
   slow = true
+  asked = 0
 
   get waiting(): number {
     return this.#waiting.length
@@ -26,6 +29,7 @@ class SlowStore implements SessionStore {
 
   get(id: Buffer): Buffer | null | Promise<Buffer | null> {
     const key = id.toString('hex')
+    this.asked += 1
     if (!this.slow) return this.sessions.get(key) ?? null
     return new Promise((answer) => this.#waiting.push({ id: key, answer }))
   }
@@ -40,6 +44,20 @@ class SlowStore implements SessionStore {
   answerAll(): void {
     for (const { id, answer } of this.#waiting.splice(0)) answer(this.sessions.get(id) ?? null)
   }
+}
+
+/** What a client of node:tls sends first. */
+async function helloOf(options: tls.ConnectionOptions): Promise<Buffer> {
+  const listening = net.createServer().listen(0, '127.0.0.1')
+  await once(listening, 'listening')
+  const client = tls.connect({ ...options, port: (listening.address() as AddressInfo).port, host: '127.0.0.1' })
+  client.on('error', () => {})
+  const [socket] = (await once(listening, 'connection')) as [net.Socket]
+  const [hello] = (await once(socket, 'data')) as [Buffer]
+  client.destroy()
+  socket.destroy()
+  listening.close()
+  return hello
 }
 
 const alone = process.env.OPENSSL_SESSION_ASYNC === '0' || !runtime().asyncJobs
@@ -113,6 +131,32 @@ describe('Look-ups on the engine', () => {
     assert.equal(await serving.ask('close'), before)
     serving.leave()
     assert.deepEqual(await serving.ended, { code: 0, signal: null, stderr: '' })
+  })
+
+  it('have all of their time, however many clients come at once', async function () {
+    // A thread that waits for one asks for the next one later.
+    if (alone) this.skip()
+    const count = times(600, 300)
+    await start(50, { threads: 1, maxVersion: 'TLSv1.2' })
+    store.slow = false
+    const client = await dialledNode(port, { maxVersion: 'TLSv1.2' })
+    const session = client.getSession() as Buffer
+    await hangUp(client)
+    const burst = new Worker(new URL('./programs/burst.js', import.meta.url), {
+      workerData: { port, count, hello: await helloOf({ session, maxVersion: 'TLSv1.2' }) },
+    })
+    try {
+      await once(burst, 'message')
+      await until(() => server.stats().handshaking === count)
+      burst.postMessage('now')
+      await until(() => store.asked >= count)
+      await aWhile(100)
+      // The thread is busy for longer than a look-up may take: that is not held against a store that answers at once.
+      const { failures } = server.stats().store as { failures: number }
+      assert.ok(failures < (sanitized ? count : count / 4), `${failures} look-ups were late`)
+    } finally {
+      await burst.terminate()
+    }
   })
 
   for (const async of ['1', '0']) {

@@ -12,6 +12,9 @@ import { killAll, Program } from './programs.js'
 
 const chunk = 64 * 1024
 
+/** ArrayBuffer as it has been since Node.js 20. */
+type Resizable = new (size: number, options: { maxByteLength: number }) => ArrayBuffer
+
 /** A server's side, and a client of node:tls that does not read. */
 async function stalled(options: object = {}): Promise<{ near: TLSSocket; far: tls.TLSSocket }> {
   const { server, port } = await serve({ ...options, threads: 2 }, () => {})
@@ -49,6 +52,26 @@ describe('Writing ahead', () => {
   })
 
   inEachVersion((version) => {
+    it('sends what was written though its memory is given away, or shrinks, right after that', async () => {
+      const size = 8 * 2 ** 20
+      const ways = [
+        () => new ArrayBuffer(size),
+        () => new (ArrayBuffer as unknown as Resizable)(size, { maxByteLength: size }),
+      ]
+      for (const make of ways) {
+        const { near, far } = await stalled({ minVersion: version, maxVersion: version })
+        const memory = make()
+        const bytes = new Uint8Array(memory).fill(1).map((_byte, at) => at % 251)
+        new Uint8Array(memory).set(bytes)
+        near.end(new Uint8Array(memory))
+        if ((memory as { resizable?: boolean }).resizable)
+          (memory as unknown as { resize(size: number): void }).resize(0)
+        else structuredClone(memory, { transfer: [memory] })
+        assert.equal(memory.byteLength, 0)
+        assert.ok(Buffer.concat(await received(far)).equals(bytes))
+      }
+    })
+
     it('leaves the Buffer alone once the write is done', async () => {
       const { near, far } = await stalled({ minVersion: version, maxVersion: version })
       const bytes = Buffer.alloc(chunk)

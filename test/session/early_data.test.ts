@@ -155,6 +155,23 @@ describe('Early data', () => {
     story.expect()
   })
 
+  it('goes nowhere else when a get callback gives the memory away that it is to be read into', () => {
+    const [serverCtx, clientCtx] = [earlyServer(), clientContext()]
+    const { session, ticket } = open(earlyServer(), clientCtx)
+    const answer = keep(restored(session))
+    const out = new Uint8Array(1024)
+    let elsewhere = new Uint8Array(0)
+    tellLookups(new Story(), serverCtx, () => {
+      elsewhere = structuredClone(out, { transfer: [out.buffer] })
+      return answer
+    })
+    const pair = proposing(serverCtx, clientCtx, ticket)
+    const { status, bytes } = SSL_read_early_data(pair.server, out)
+    assert.deepEqual([status, bytes], [SSL_READ_EARLY_DATA_SUCCESS, message.length])
+    assert.equal(out.length, 0)
+    assert.deepEqual(elsewhere, new Uint8Array(1024))
+  })
+
   it('waits for a get callback that answers a promise', async () => {
     const [issuer, serverCtx, clientCtx] = [earlyServer(), earlyServer(), clientContext()]
     const { session, ticket } = open(issuer, clientCtx)

@@ -12,6 +12,7 @@ import {
   SSL_CTX_flush_sessions,
   SSL_CTX_free,
   SSL_CTX_get_timeout,
+  SSL_CTX_get0_certificate,
   SSL_CTX_new,
   SSL_CTX_sess_get_get_cb,
   SSL_CTX_sess_get_new_cb,
@@ -38,7 +39,15 @@ import {
   TLS1_2_VERSION,
   TLS1_3_VERSION,
 } from 'openssl-session/libssl'
-import { collected, collectGarbage, countInEachTest, leaveNothingBehind, live, owned } from '../support/accounts.js'
+import {
+  collect,
+  collected,
+  collectGarbage,
+  countInEachTest,
+  leaveNothingBehind,
+  live,
+  owned,
+} from '../support/accounts.js'
 import { runFresh, runFreshWithStderr } from '../support/children.js'
 import { externalCache } from '../support/external_cache.js'
 import {
@@ -90,6 +99,19 @@ describe('The garbage collector', () => {
     await collectGarbage(() => collected('SSL_SESSION') + collected('SSL_CTX') + collected('BIO') === 9)
     assert.deepEqual(counts(), nothing)
     assert.deepEqual([collected('SSL_SESSION'), collected('SSL_CTX'), collected('BIO')], [5, 2, 2])
+  })
+
+  it('leaves one object to what has another already when the first one is collected', async () => {
+    const ctx = serverContext(TLS1_3_VERSION)
+    const forget = () => present(SSL_CTX_get0_certificate(ctx))
+    forget()
+    collect()
+    const certificate = present(SSL_CTX_get0_certificate(ctx))
+    // Only now is the first one's end worked off.
+    await setImmediate()
+    await setImmediate()
+    assert.equal(SSL_CTX_get0_certificate(ctx), certificate)
+    SSL_CTX_free(ctx)
   })
 
   it('has nothing to count when handles were freed or only borrowed', async () => {

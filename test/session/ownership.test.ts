@@ -109,6 +109,17 @@ const der = (session: SSL_SESSION) => present(i2d_SSL_SESSION(session))
 describe('References', () => {
   leaveNothingBehind()
 
+  it('are never missing from a handle that can be used, though its object is frozen', () => {
+    const { client, server } = connect(serverContext(TLS1_2_VERSION), clientContext())
+    const session = present(SSL_get1_session(client))
+    SSL_SESSION_free(session)
+    Object.freeze(session)
+    assert.throws(() => SSL_get0_session(client), { code: 'ERR_INVALID_STATE' })
+    SSL_free(client)
+    SSL_free(server)
+    assert.throws(() => SSL_SESSION_get_id(session), { code: 'ERR_HANDLE_FREED' })
+  })
+
   for (const [name, { make, upRef, free, use }] of Object.entries(counted)) {
     it(`of a new ${name} are one, which its free function gives back; then the handle is dead`, () => {
       const before = owned(name)

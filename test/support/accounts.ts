@@ -54,7 +54,8 @@ export function leaveNothingBehind(): void {
 }
 
 setFlagsFromString('--expose-gc')
-const collect: () => void = runInNewContext('gc')
+/** Collects once; what falls out of that comes later. */
+export const collect: () => void = runInNewContext('gc')
 
 /** Collects garbage until `done`, or a few times. */
 export async function collectGarbage(done: () => boolean = () => false): Promise<void> {
