@@ -143,7 +143,7 @@ describe('Look-ups on the engine', () => {
     const session = client.getSession() as Buffer
     await hangUp(client)
     const burst = new Worker(new URL('./programs/burst.js', import.meta.url), {
-      workerData: { port, count, hello: await helloOf({ session, maxVersion: 'TLSv1.2' }) },
+      workerData: { port, count, hello: await helloOf({ session, maxVersion: 'TLSv1.2', servername: 'localhost' }) },
     })
     try {
       await once(burst, 'message')

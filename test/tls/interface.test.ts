@@ -172,7 +172,7 @@ describeInEachHome("a listener of 'tlsClientError'", () => {
       })
       const socket = afterTest(net.connect(port, '127.0.0.1'))
       socket.on('error', () => {}).resume()
-      const gone = once(socket, 'close')
+      const gone = new Promise((resolve) => socket.once('close', resolve))
       socket.write('this is not TLS, and long enough for a record that could be')
       assert.equal((await uncaught)[0].message, 'thrown by a listener')
       await gone
