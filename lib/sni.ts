@@ -4,6 +4,7 @@
 import { byCallback } from './callback.js'
 import { SecureContext } from './context.js'
 import { codedError } from './errors.js'
+import * as libssl from './libssl.js'
 import type { TLSSocket } from './socket.js'
 
 /**
@@ -36,6 +37,18 @@ export function chooseByName(
       ? outcome(codedError('ERR_TLS_INVALID_CONTEXT', 'context must be a SecureContext'))
       : outcome(error, context)
   })
+}
+
+/**
+ * Goes on with the settings of another context, for the same application: OpenSSL may take over the other's session id context, with which it
+ * would look for sessions once more after a HelloRetryRequest.
+ * @see SSL_set_session_id_context(3)
+ */
+export function switchContext(ssl: libssl.SSL, ctx: libssl.SSL_CTX): boolean {
+  const session = libssl.SSL_get_session(ssl)
+  const application = session && libssl.SSL_SESSION_get0_id_context(session)
+  if (libssl.SSL_set_SSL_CTX(ssl, ctx) === null) return false
+  return application === null || libssl.SSL_set_session_id_context(ssl, application) === 1
 }
 
 /** Contexts for names, as `server.addContext` collects them. */

@@ -18,7 +18,7 @@ import { refuseAbsent } from './protocol.js'
 import type { Server } from './server.js'
 import { proposeSession, type Session } from './session.js'
 import { type ConnectionOwner, registerConnection } from './session-callbacks.js'
-import { chooseByName, type SNICallback } from './sni.js'
+import { chooseByName, type SNICallback, switchContext } from './sni.js'
 import type { TLSSocketEvents, TLSSocketOptions } from './socket-types.js'
 
 /** What a Server or a client adds to the options of its sockets. */
@@ -534,18 +534,6 @@ export class TLSSocket extends InspectedStream {
 
 /** Milliseconds for which a client's new session is kept back; native/engine/telling.cc has the same. */
 const longestHold = 50
-
-/**
- * Goes on with the settings of another context, for the same application: OpenSSL may take over the other's session id context, with which it
- * would look for sessions once more after a HelloRetryRequest.
- * @see SSL_set_session_id_context(3)
- */
-function switchContext(ssl: libssl.SSL, ctx: libssl.SSL_CTX): boolean {
-  const session = libssl.SSL_get_session(ssl)
-  const application = session && libssl.SSL_SESSION_get0_id_context(session)
-  if (libssl.SSL_set_SSL_CTX(ssl, ctx) === null) return false
-  return application === null || libssl.SSL_set_session_id_context(ssl, application) === 1
-}
 
 /** Takes part in the events of a socket that stands alone. */
 const socketOwner: ConnectionOwner = {
