@@ -196,11 +196,14 @@ export class EngineConnection implements Connection, ConnectionReceiver {
   }
 
   write(chunks: readonly Uint8Array[], done: Done): void {
-    if (this.#id !== 0 && engine.write(this.#id, chunks, this.#established ? 1 : 0) === 1) {
+    if (this.#id === 0) {
+      this.#writing = { chunks, done }
+    } else if (engine.write(this.#id, chunks, this.#established ? 1 : 0) === 1) {
       this.#events.active()
       done()
     } else {
-      this.#writing = { chunks, done }
+      // The engine has a copy.
+      this.#writing = { chunks: [], done }
     }
   }
 

@@ -7,8 +7,6 @@
 #include <memory>
 #include <new>
 
-#include "openssl/types.h"
-
 namespace engine {
 
 namespace {

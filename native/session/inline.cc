@@ -1,7 +1,6 @@
 // Inline connections: an SSL that JavaScript drives itself, over memory BIOs, on its own thread. Handshakes pause while
 // a callback's answer is awaited, and go on when the same function is called again.
 #include <algorithm>
-#include <cstring>
 
 #include "session/addon_environment.h"
 #include "session/events.h"

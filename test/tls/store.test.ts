@@ -105,6 +105,14 @@ async function resumes(port: number, session: Buffer): Promise<boolean> {
   return reused
 }
 
+/** A store that has a session, and answers no look-up any more. */
+async function neverAnswering(version: Version): Promise<{ store: SessionStore; session: Buffer }> {
+  const store = new TakingStore()
+  const { session } = await withSession(version, store)
+  const never = (): Promise<undefined> => new Promise(() => {})
+  return { store: Object.assign(store, { get: never, take: never }), session }
+}
+
 describeInEachHome('a server with a sessionStore', (home) => {
   afterEach(closeAll)
 
@@ -256,10 +264,7 @@ describeInEachHome('a server with a sessionStore', (home) => {
     })
 
     it('that never answers a look-up answers in full after lookupTimeout', async () => {
-      const store = new TakingStore()
-      const { session } = await withSession(version, store)
-      const never = (): Promise<undefined> => new Promise(() => {})
-      Object.assign(store, { get: never, take: never })
+      const { store, session } = await neverAnswering(version)
       const { server, port } = await serve({ ...only(version), sessionStore: store, lookupTimeout: 50 })
       const errors: SessionStoreError[] = []
       server.on('sessionStoreError', (error) => errors.push(error))
@@ -271,10 +276,7 @@ describeInEachHome('a server with a sessionStore', (home) => {
     })
 
     it('that never answers a look-up answers in full, however short its lookupTimeout and wherever connections come from', async () => {
-      const store = new TakingStore()
-      const { session } = await withSession(version, store)
-      const never = (): Promise<undefined> => new Promise(() => {})
-      Object.assign(store, { get: never, take: never })
+      const { store, session } = await neverAnswering(version)
       const { server, port } = await serve({ ...only(version), sessionStore: store, lookupTimeout: 0 })
       server.on('sessionStoreError', () => {})
       assert.equal(await resumes(port, session), false)
