@@ -11,6 +11,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -39,7 +40,7 @@ const sanitizers = {
 }
 
 /** The time that mocha gives a test which asks for no other: five times the usual. */
-const timeout = 5 * JSON.parse(readFileSync('.mocharc.json', 'utf8')).timeout
+const timeout = 5 * createRequire(import.meta.url)('../.mocharc.cjs').timeout
 
 /** A stack frame of ours: of the addon as a file, or of its sources. OpenSSL inside the addon counts as ours. */
 const ours = /openssl_session\.node|\/native\/(bind|engine|openssl|session)\/|\/native\/addon\.cc/

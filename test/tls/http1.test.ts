@@ -14,7 +14,7 @@ import { body, content, contentStream, digestOf, digestOfContent, inFront, respo
 
 const MB = 2 ** 20
 // More than the kernel's buffers of a connection hold.
-const large = times(48, 24) * MB
+const large = times(48, 16) * MB
 
 /** An agent whose connections are ours. */
 class OurAgent extends http.Agent {
