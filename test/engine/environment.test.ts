@@ -20,8 +20,8 @@ const bound = 10_000
 describe('The end of an environment with an engine', () => {
   afterEach(killAll)
 
-  const all = { open: times(2000, 120), paused: times(200, 60) }
-  const some = { open: times(300, 60), paused: times(100, 30) }
+  const all = { open: times(2000, 80), paused: times(200, 40) }
+  const some = { open: times(300, 40), paused: times(100, 20) }
 
   /** A server with live connections and paused look-ups, in the main thread of a process or in a worker of it. */
   async function busy(

@@ -110,7 +110,7 @@ describe('Look-ups on the engine', () => {
     if (alone || sanitized) this.skip()
     const serving = new Program('lookups', {}, { descriptors: 16_000 })
     port = Number(await serving.says())
-    const each = times(5000, 400)
+    const each = times(5000, 250)
     const programs = [clients(), clients()]
     const [first] = programs as [Program, Program]
     const session = await first.ask(`session ${port} TLSv1.2`)
@@ -136,7 +136,7 @@ describe('Look-ups on the engine', () => {
   it('have all of their time, however many clients come at once', async function () {
     // A thread that waits for one asks for the next one later.
     if (alone) this.skip()
-    const count = times(600, 300)
+    const count = times(600, 200)
     await start(50, { threads: 1, maxVersion: 'TLSv1.2' })
     store.slow = false
     const client = await dialledNode(port, { maxVersion: 'TLSv1.2' })
@@ -195,7 +195,7 @@ describe('Look-ups on the engine', () => {
     }
 
     // A thread that waits itself comes to the next connection, closed or not, when it is done with this one.
-    const [count, long] = alone ? [20, 200] : [times(300, 150), 60_000]
+    const [count, long] = alone ? [20, 200] : [times(300, 80), 60_000]
 
     it('are unwound when everything is closed', async () => {
       await paused(count, long)

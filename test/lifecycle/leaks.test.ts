@@ -23,7 +23,7 @@ function median(numbers: number[]): number {
 describe('Thousands of handshakes, full and resumed', function () {
   this.timeout(180_000)
 
-  const handshakesPerPart = times(1000, 300)
+  const handshakesPerPart = times(1000, 200)
 
   let result: ManyReport
   before(async () => {
@@ -101,8 +101,8 @@ describe('Objects that are forgotten in any order', () => {
 
 describe('Handshakes that break off', () => {
   /** How many bytes lie between two places to break off at, and how many damaged things are tried. */
-  const step = times(1, 29)
-  const count = times(1000, 80)
+  const step = times(1, 41)
+  const count = times(1000, 50)
 
   async function breakOff(parameters: object, env = {}): Promise<BreakOffReport['outcomes']> {
     const { outcomes, before, after } = await report<BreakOffReport>('break_off', parameters, env)

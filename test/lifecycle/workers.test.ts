@@ -6,7 +6,7 @@ import { states } from './programs/interrupt.js'
 import type { Report as TerminateReport } from './programs/terminate.js'
 import { report } from './run.js'
 
-const rounds = times(20, 3)
+const rounds = times(20, 2)
 
 describe('A worker thread that is terminated', () => {
   async function terminateOften(state: string, env: NodeJS.ProcessEnv = {}): Promise<void> {

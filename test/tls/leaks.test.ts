@@ -27,7 +27,7 @@ import {
 } from '../support/tls.js'
 
 /** How many connections come and go, one after the other. */
-const rounds = times(20, 6)
+const rounds = times(20, 4)
 
 setFlagsFromString('--expose-gc')
 const collectGarbage = runInNewContext('gc') as () => void

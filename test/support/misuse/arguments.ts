@@ -65,11 +65,11 @@ function* badValues(parameter: Parameter, specimens: Specimens): Generator<[Spec
   for (const specimen of specimens.foreigners(own)) yield [specimen, wrongType]
 }
 
-/** Good arguments in every combination of the states that they can be in; of those one in fifteen, when time is short. */
+/** Good arguments in every combination of the states that they can be in; of those one in forty, when time is short. */
 function* oddStates(f: ExportedFunction, specimens: Specimens): Generator<[string, unknown[]]> {
   let number = 0
   for (const chosen of combinations(f, specimens)) {
-    if (chosen.length === 0 || number++ % times(1, 15) !== 0) continue
+    if (chosen.length === 0 || number++ % times(1, 40) !== 0) continue
     const make = (): unknown[] => chosen.map((specimen) => specimen.make())
     const label = chosen.map((specimen, index) => `${f.parameters[index]?.name} = ${specimen.label}`).join(', ')
     yield [label, make()]

@@ -9,7 +9,7 @@ import { type Calls, tolerated } from './calls.js'
 import { relay, type Specimens } from './specimens.js'
 import { SpecimenError } from './values.js'
 
-export const steps = times(100, 8)
+export const steps = times(100, 5)
 /** How many handles of a class are remembered. */
 const memory = 8
 
