@@ -39,7 +39,7 @@ const sanitizers = {
   },
 }
 
-/** The time that mocha gives a test which asks for no other: five times the usual. */
+/** The time that mocha gives a test which asks for no other: five times the usual. The environment is mocha's, too. */
 const timeout = 5 * createRequire(import.meta.url)('../.mocharc.cjs').timeout
 
 /** A stack frame of ours: of the addon as a file, or of its sources. OpenSSL inside the addon counts as ours. */

@@ -136,7 +136,7 @@ describe('Look-ups on the engine', () => {
   it('have all of their time, however many clients come at once', async function () {
     // A thread that waits for one asks for the next one later.
     if (alone) this.skip()
-    const count = times(600, 200)
+    const count = times(600, 300)
     await start(50, { threads: 1, maxVersion: 'TLSv1.2' })
     store.slow = false
     const client = await dialledNode(port, { maxVersion: 'TLSv1.2' })

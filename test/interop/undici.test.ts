@@ -138,7 +138,7 @@ describe('undici', () => {
             })
 
             it('makes the server wait for a reader that is slow', async () => {
-              const size = times(48, 16) * MB
+              const size = times(48, 24) * MB
               let taken = 0
               const { site, agent } = await browse((_request, response) => {
                 contentStream(size, (bytes) => {

@@ -23,7 +23,7 @@ function median(numbers: number[]): number {
 describe('Thousands of handshakes, full and resumed', function () {
   this.timeout(180_000)
 
-  const handshakesPerPart = times(1000, 200)
+  const handshakesPerPart = times(1000, 300)
 
   let result: ManyReport
   before(async () => {
