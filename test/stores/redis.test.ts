@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type RedisClient, RedisSessionStore } from 'openssl-session/stores'
 import { createClient, createCluster, createSentinel } from 'redis'
 import { createClient as createClient5, createCluster as createCluster5 } from 'redis-5'
+import type { ConnectedClient, ConnectedCluster, ConnectedSentinel } from '../support/redis.js'
 import { RedisCluster, type RedisProgram, RedisServer, redisPrograms } from '../support/redis.js'
 import { conformsToSessionStore } from '../support/store-conformance.js'
 
@@ -24,7 +25,7 @@ function ids(count: number): Buffer[] {
 
 describeOnEach('RedisSessionStore', (program) => {
   let server: RedisServer
-  let client: ReturnType<typeof createClient>
+  let client: ConnectedClient
 
   before(async () => {
     server = await RedisServer.start([], program)
@@ -205,7 +206,7 @@ describeOnEach('RedisSessionStore', (program) => {
 
   describe('behind Sentinel', () => {
     let sentinel: RedisServer
-    let found: Awaited<ReturnType<RedisServer['throughSentinel']>>
+    let found: ConnectedSentinel
 
     before(async () => {
       sentinel = await server.sentinel()
@@ -225,7 +226,7 @@ describeOnEach('RedisSessionStore', (program) => {
 
   describe('in a Cluster', () => {
     let cluster: RedisCluster
-    let several: ReturnType<typeof createCluster>
+    let several: ConnectedCluster
 
     before(async () => {
       cluster = await RedisCluster.start({ program })

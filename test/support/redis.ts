@@ -63,7 +63,10 @@ interface Client {
   destroy(): void
 }
 
-type RedisClientType = ReturnType<typeof createClient>
+// What the methods below return, and not what redis's functions might: the compiler takes seconds to compare those.
+export type ConnectedClient = Awaited<ReturnType<RedisServer['client']>>
+export type ConnectedSentinel = Awaited<ReturnType<RedisServer['throughSentinel']>>
+export type ConnectedCluster = Awaited<ReturnType<RedisCluster['client']>>
 
 /** Clients of a server or a Cluster, which end with it. */
 class Clients {
@@ -122,7 +125,7 @@ export class RedisServer {
   }
 
   /** A client that finds its server through this Sentinel, until that stops. */
-  throughSentinel(): Promise<ReturnType<typeof createSentinel>> {
+  throughSentinel() {
     const sentinelRootNodes = [{ host: this.#place.address, port: this.port }]
     return this.#clients.connect(createSentinel({ name: 'sessions', sentinelRootNodes }))
   }
@@ -167,12 +170,12 @@ export class RedisServer {
   }
 
   /** A client that is connected, until the server stops. `port` is for one that is in between. */
-  client(options: RedisClientOptions = {}, port = this.port): Promise<ReturnType<typeof createClient>> {
+  client(options: RedisClientOptions = {}, port = this.port) {
     return this.#clients.connect(createClient({ url: `redis://${this.#place.address}:${port}`, ...options }))
   }
 
   /** Asks it something through a client of its own. */
-  async ask<T>(question: (client: RedisClientType) => Promise<T>): Promise<T> {
+  async ask<T>(question: (client: ConnectedClient) => Promise<T>): Promise<T> {
     const client = await this.client({ socket: { reconnectStrategy: false } })
     try {
       return await question(client)
@@ -276,7 +279,7 @@ export class RedisCluster {
 
   /** Each node joins when it has heard of all others, and replicas when they have copied their masters. */
   async #ready(): Promise<void> {
-    const state = async (client: RedisClientType): Promise<string> =>
+    const state = async (client: ConnectedClient): Promise<string> =>
       (await client.clusterInfo()) + (await client.info('replication'))
     for (;;) {
       const said = await Promise.all(this.nodes.map((node) => node.ask(state)))
@@ -288,7 +291,7 @@ export class RedisCluster {
   }
 
   /** A client that is connected, until the Cluster stops. */
-  client(): Promise<ReturnType<typeof createCluster>> {
+  client() {
     const useReplicas = this.nodes.length > 3
     return this.#clients.connect(createCluster({ rootNodes: this.nodes.map(({ url }) => ({ url })), useReplicas }))
   }

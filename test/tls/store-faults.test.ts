@@ -6,10 +6,9 @@ import { mock } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Server, ServerOptions, SessionStoreError } from 'openssl-session'
 import { MemorySessionStore, RedisSessionStore, SealedSessionStore, type SessionStore } from 'openssl-session/stores'
-import type { createClient } from 'redis'
 import { certs } from '../support/certs.js'
 import { type Fault, FaultyProxy } from '../support/proxy.js'
-import { RedisCluster, RedisServer, redisPrograms } from '../support/redis.js'
+import { type ConnectedClient, RedisCluster, RedisServer, redisPrograms } from '../support/redis.js'
 import { sanitized } from '../support/sanitizer.js'
 import {
   closeAll,
@@ -111,8 +110,8 @@ class SlowStore implements SessionStore {
 describeInEachHome('a server whose Redis fails', (home) => {
   let redis: RedisServer
   let proxy: FaultyProxy
-  let client: ReturnType<typeof createClient>
-  let direct: ReturnType<typeof createClient>
+  let client: ConnectedClient
+  let direct: ConnectedClient
 
   before(async () => {
     redis = await RedisServer.start()
