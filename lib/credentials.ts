@@ -93,6 +93,18 @@ function eachCertificate(bio: libssl.BIO, name: string, use: (x509: libssl.X509)
   libssl.ERR_clear_error()
 }
 
+/** The certificates of a text in PEM form, which are the caller's to free. `name` is the text's for errors. */
+export function certificatesOf(pem: Uint8Array, name: string): libssl.X509[] {
+  const certificates: libssl.X509[] = []
+  return withBio(pem, (bio) => {
+    eachCertificate(bio, name, (x509) => {
+      libssl.X509_up_ref(x509)
+      certificates.push(x509)
+    })
+    return certificates
+  })
+}
+
 /** Trusts a certificate, and names it to clients when one of theirs is asked for. */
 function trust(ctx: libssl.SSL_CTX, x509: libssl.X509): void {
   const store = libssl.SSL_CTX_get_cert_store(ctx)

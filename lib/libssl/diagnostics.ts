@@ -14,7 +14,10 @@ export interface LeakReport {
     readonly SSL: number
     readonly SSL_SESSION: number
   }
-  /** References that this environment's JavaScript owns now, by handle class. */
+  /**
+   * References that this environment's JavaScript owns now, by handle class. `X509` counts the system's certificates too, which the
+   * TLS client keeps once it has needed them.
+   */
   readonly owned: Readonly<Record<string, number>>
   /** References that were still owned when the garbage collector took the handle, by handle class. */
   readonly collected: Readonly<Record<string, number>>

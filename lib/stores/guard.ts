@@ -8,10 +8,13 @@ import { storeError } from './input.js'
 import { ReportLimiter } from './limiter.js'
 import type { SessionStore } from './store.js'
 
-// `import` would look into each of its 58 CommonJS files for what it exports, which takes ten times as long.
-const { CircuitState, ConsecutiveBreaker, circuitBreaker, ExponentialBackoff, handleWhen } = createRequire(
-  import.meta.url,
-)('cockatiel') as typeof import('cockatiel')
+const require = createRequire(import.meta.url)
+
+/**
+ * Read with the first guard: programs without a store do without. `import` would look into each of its 58 CommonJS files for
+ * what it exports, which takes ten times as long.
+ */
+const cockatiel = (): typeof import('cockatiel') => require('cockatiel')
 
 /** What is asked of a store. Each is judged by itself: a store that is full refuses to write and can still be read. */
 export type StoreOperation = 'get' | 'take' | 'set' | 'delete'
@@ -61,6 +64,7 @@ export type StoreWrites = Pick<SessionStore, 'set' | 'delete'>
 
 /** Stands between a server and its store. */
 export class StoreGuard {
+  readonly #cockatiel = cockatiel()
   readonly #lookupTimeout: number
   readonly #report: (operation: StoreOperation, id: Buffer, cause: unknown, suppressed: number) => void
   readonly #circuits = new Map<StoreOperation, Circuit>()
@@ -119,7 +123,7 @@ export class StoreGuard {
       }
       if (following !== undefined) this.#judge(circuit, () => following)
       following?.catch(() => {})
-    } else if (circuit.policy.state !== CircuitState.HalfOpen) {
+    } else if (circuit.policy.state !== this.#cockatiel.CircuitState.HalfOpen) {
       // While one call finds out whether the store is back, cockatiel would let others wait for it; so would their clients.
       this.#judge(circuit, attempt)
     }
@@ -137,7 +141,7 @@ export class StoreGuard {
   #judge(circuit: Circuit, attempt: () => Promise<void> | undefined): void {
     circuit.policy.execute(attempt).then(
       () => {
-        circuit.isSound = circuit.policy.state === CircuitState.Closed
+        circuit.isSound = circuit.policy.state === this.#cockatiel.CircuitState.Closed
         this.#payDebts()
       },
       () => {
@@ -214,8 +218,8 @@ export class StoreGuard {
 
   /** Whether the store is left alone for now, but for one attempt now and then. */
   isSuspended(operation: StoreOperation): boolean {
-    const state = this.#circuits.get(operation)?.policy.state ?? CircuitState.Closed
-    return state !== CircuitState.Closed
+    const circuit = this.#circuits.get(operation)
+    return circuit !== undefined && circuit.policy.state !== this.#cockatiel.CircuitState.Closed
   }
 
   stats(): StoreStats {
@@ -230,6 +234,7 @@ export class StoreGuard {
   #circuit(operation: StoreOperation): Circuit {
     const known = this.#circuits.get(operation)
     if (known !== undefined) return known
+    const { ConsecutiveBreaker, circuitBreaker, ExponentialBackoff, handleWhen } = this.#cockatiel
     const breaker = new ConsecutiveBreaker(FAILURES)
     const policy = circuitBreaker(handleWhen(isStoresFault), { breaker, halfOpenAfter: new ExponentialBackoff(PAUSE) })
     const circuit = { policy, isSound: true }

@@ -119,7 +119,7 @@ describe('undici', () => {
             })
 
             it('streams a large body up, and a large one down', async () => {
-              const size = 12 * MB
+              const size = times(12, 4) * MB
               const { site, agent } = await browse(async (request, response) => {
                 const { length, sha256 } = await digestOf(request)
                 response.setHeader('x-received', `${length} ${sha256}`)

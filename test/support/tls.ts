@@ -14,6 +14,7 @@ import {
   type TLSSocket,
 } from 'openssl-session'
 import { certs } from './certs.js'
+import { thorough } from './thorough.js'
 
 export type Version = 'TLSv1.2' | 'TLSv1.3'
 
@@ -21,6 +22,11 @@ export type Version = 'TLSv1.2' | 'TLSv1.3'
 export function inEachVersion(define: (version: Version) => void): void {
   describe('in TLS 1.2', () => define('TLSv1.2'))
   describe('in TLS 1.3', () => define('TLSv1.3'))
+}
+
+/** Whether something that takes long is to be tried here: briefly, once in each home and in each version. */
+export function isWorthwhile(home: Home, version: Version): boolean {
+  return thorough || (home === 'engine') === (version === 'TLSv1.3')
 }
 
 /** Options that pin both ends to one protocol. */

@@ -1,12 +1,16 @@
 // What a SecureContext takes: certificates, keys, trust and protocol settings, in every form of node:tls; and how it refuses the rest.
 
 import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import nodeTls from 'node:tls'
 import { connect, createSecureContext, createServer, SecureContext, type SecureContextOptions } from 'openssl-session'
 import * as libssl from 'openssl-session/libssl'
-import { certs } from '../support/certs.js'
+import { certs, type Identity } from '../support/certs.js'
 import { Program } from '../support/programs.js'
 import {
   afterTest,
@@ -106,6 +110,89 @@ describe('createSecureContext', () => {
       })
       const stranger = afterTest(connect(options))
       assert.match((await failure(stranger)).code ?? '', /SELF_SIGNED_CERT_IN_CHAIN|UNABLE_TO_GET_ISSUER_CERT/)
+    })
+
+    describe("the system's certificates", () => {
+      let root: Identity
+      let selfSigned: Identity
+      let folder: string
+      let file: string
+
+      beforeEach(() => {
+        ;({ root, selfSigned } = certs())
+        folder = mkdtempSync(join(tmpdir(), 'openssl-session-trust-'))
+        file = join(folder, 'trusted.pem')
+      })
+
+      afterEach(() => rmSync(folder, { recursive: true }))
+
+      /** Whether a new client trusts the server. */
+      async function trusts(port: number): Promise<boolean> {
+        const options = { port, host: '127.0.0.1', servername: 'localhost', rejectUnauthorized: false }
+        const socket = afterTest(connect(atHome(options)))
+        await once(socket, 'secureConnect')
+        return socket.authorized
+      }
+
+      it('as they are now, when their file has changed', async () => {
+        const { port } = await serve()
+        await whereSystemTrusts(file, async () => {
+          assert.equal(await trusts(port), false)
+          for (const [content, expected] of [
+            [root.cert, true],
+            [selfSigned.cert, false],
+            [`${selfSigned.cert}${root.cert}`, true],
+          ] as const) {
+            writeFileSync(file, content)
+            assert.equal(await trusts(port), expected)
+          }
+          rmSync(file)
+          assert.equal(await trusts(port), false)
+        })
+      })
+
+      it('in a folder with hashed names', async () => {
+        const { port } = await serve()
+        writeFileSync(file, root.cert)
+        const [hash = ''] = spawnSync('openssl', ['x509', '-hash', '-noout', '-in', file], {
+          encoding: 'utf8',
+        }).stdout.split('\n')
+        writeFileSync(join(folder, `${hash}.0`), root.cert)
+        process.env.SSL_CERT_DIR = folder
+        try {
+          await whereSystemTrusts('/nowhere', async () => assert.equal(await trusts(port), true))
+        } finally {
+          delete process.env.SSL_CERT_DIR
+        }
+      })
+
+      it('in forms that only OpenSSL reads, and none of a damaged file', async () => {
+        const { port } = await serve()
+        writeFileSync(file, root.cert)
+        spawnSync('openssl', ['x509', '-addtrust', 'serverAuth', '-trustout', '-in', file, '-out', file])
+        assert.match(readFileSync(file, 'utf8'), /BEGIN TRUSTED CERTIFICATE/)
+        await whereSystemTrusts(file, async () => {
+          assert.equal(await trusts(port), true)
+          writeFileSync(file, `${root.cert}${selfSigned.cert.replace(/\n..../, '\n!!!!')}`)
+          assert.equal(await trusts(port), false)
+        })
+      })
+
+      it('reads them once, and keeps them when an application frees what it was given of them', async () => {
+        const { port } = await serve()
+        await whereSystemTrusts(root.certFile, async () => {
+          assert.equal(await trusts(port), true)
+          const { owned } = libssl.leaks()
+          for (let count = 0; count < 3; count++) {
+            const socket = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
+            await once(socket, 'secureConnect')
+            const chain = libssl.SSL_get0_verified_chain(socket.handle as libssl.SSL) ?? []
+            assert.ok(chain.length > 1)
+            for (const x509 of chain) libssl.X509_free(x509)
+          }
+          assert.equal(libssl.leaks().owned.X509, owned.X509)
+        })
+      })
     })
 
     it("the system's certificates as a client when it serves as well", async () => {

@@ -10,6 +10,7 @@ import { connect, createServer, Session, TLSSocket } from 'openssl-session'
 import * as libssl from 'openssl-session/libssl'
 import { certs } from '../support/certs.js'
 import { Program, versionFlag } from '../support/programs.js'
+import { times } from '../support/thorough.js'
 import {
   afterTest,
   atHome,
@@ -36,7 +37,11 @@ import {
 } from '../support/tls.js'
 import { alertCode } from '../support/versions.js'
 
-const twentyMiB = 20 * 1024 * 1024
+const MiB = 1024 * 1024
+/** More than the buffers on the way take. */
+const twentyMiB = 20 * MiB
+/** What arrives whole. */
+const large = times(20, 5) * MiB
 
 /** Bytes that show every displacement, and their digest. */
 function noise(length: number): { bytes: Buffer; digest: string } {
@@ -114,28 +119,28 @@ describeInEachHome('data of a TLSSocket', () => {
   afterEach(closeAll)
 
   inEachVersion((version) => {
-    const { bytes, digest } = noise(twentyMiB)
+    const { bytes, digest } = noise(large)
 
-    it('arrives byte for byte, 20 MiB from client to server', async () => {
+    it('arrives byte for byte, megabytes from client to server', async () => {
       const { near, far } = await pair(only(version))
       const [received] = await Promise.all([digestOf(far), pour(near, bytes)])
-      assert.deepEqual(received, { digest, length: twentyMiB })
-      assert.equal(near.bytesWritten, twentyMiB)
-      assert.equal(far.bytesRead, twentyMiB)
+      assert.deepEqual(received, { digest, length: large })
+      assert.equal(near.bytesWritten, large)
+      assert.equal(far.bytesRead, large)
     })
 
-    it('arrives byte for byte, 20 MiB from server to client in one write', async () => {
+    it('arrives byte for byte, megabytes from server to client in one write', async () => {
       const { near, far } = await pair(only(version))
       far.end(bytes)
-      assert.deepEqual(await digestOf(near), { digest, length: twentyMiB })
+      assert.deepEqual(await digestOf(near), { digest, length: large })
     })
 
     it('arrives byte for byte in both directions at once', async () => {
       const { near, far } = await pair({ ...only(version), allowHalfOpen: true })
       const work = [digestOf(near), digestOf(far), pour(near, bytes), pour(far, bytes)] as const
       const [first, second] = await Promise.all(work)
-      assert.deepEqual(first, { digest, length: twentyMiB })
-      assert.deepEqual(second, { digest, length: twentyMiB })
+      assert.deepEqual(first, { digest, length: large })
+      assert.deepEqual(second, { digest, length: large })
     })
 
     it('arrives byte for byte while the connection is asked everything that can be asked', async () => {
@@ -147,7 +152,7 @@ describeInEachHome('data of a TLSSocket', () => {
         for (const { handle } of [near, far]) for (const ask of getters) ask(handle as libssl.SSL)
         asked += 1
       })
-      const part = bytes.subarray(0, twentyMiB / 4)
+      const part = bytes.subarray(0, 5 * MiB)
       const [received] = await Promise.all([digestOf(far), pour(near, part)])
       assert.deepEqual(received, { digest: createHash('sha256').update(part).digest('hex'), length: part.length })
       assert.ok(asked > 50, `asked ${asked} times`)
@@ -168,8 +173,8 @@ describeInEachHome('data of a TLSSocket', () => {
       assert.deepEqual(
         [there, back],
         [
-          { digest, length: twentyMiB },
-          { digest, length: twentyMiB },
+          { digest, length: large },
+          { digest, length: large },
         ],
       )
     })
@@ -265,7 +270,7 @@ describeInEachHome('data of a TLSSocket', () => {
       assert.deepEqual(near.address(), {})
       assert.equal(near.setNoDelay().setKeepAlive(true).ref().unref(), near)
       const [received] = await Promise.all([digestOf(far), pour(near, bytes)])
-      assert.deepEqual(received, { digest, length: twentyMiB })
+      assert.deepEqual(received, { digest, length: large })
     })
 
     it('passes over a TLS connection, as TLS in TLS', async () => {

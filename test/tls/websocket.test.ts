@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import http from 'node:http'
 import { connect, type TLSSocket } from 'openssl-session'
 import { WebSocket, WebSocketServer } from 'ws'
+import { times } from '../support/thorough.js'
 import { aWhile, closeAll, inEachHome, trusting, until } from '../support/tls.js'
 import { content, inFront, type WebSite } from '../support/web.js'
 
@@ -85,8 +86,8 @@ describe('WebSockets over a TLSSocket', () => {
 
         it('carries binary messages of megabytes both ways at the same time', async () => {
           const { client, accepted } = await pair(dial)
-          const large = Buffer.concat([...content(12 * MB + 1)])
-          const larger = Buffer.concat([...content(16 * MB)])
+          const large = Buffer.concat([...content(times(12, 4) * MB + 1)])
+          const larger = Buffer.concat([...content(times(16, 5) * MB)])
           const answers = Promise.all([message(client), message(accepted)])
           accepted.send(large)
           client.send(larger)
