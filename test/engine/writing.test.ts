@@ -54,6 +54,7 @@ describe('Writing ahead', () => {
   inEachVersion((version) => {
     it('sends what was written though its memory is given away, or shrinks, right after that', async () => {
       const size = 8 * 2 ** 20
+      const pattern = Uint8Array.from({ length: 251 }, (_, at) => at)
       const ways = [
         () => new ArrayBuffer(size),
         () => new (ArrayBuffer as unknown as Resizable)(size, { maxByteLength: size }),
@@ -61,7 +62,7 @@ describe('Writing ahead', () => {
       for (const make of ways) {
         const { near, far } = await stalled({ minVersion: version, maxVersion: version })
         const memory = make()
-        const bytes = new Uint8Array(memory).fill(1).map((_byte, at) => at % 251)
+        const bytes = Buffer.alloc(size, pattern)
         new Uint8Array(memory).set(bytes)
         near.end(new Uint8Array(memory))
         if ((memory as { resizable?: boolean }).resizable)
