@@ -38,10 +38,10 @@ interface Reading {
 
 let latest: Reading | null = null
 
-/** What a file holds; null when that is not certificates alone, which is left to OpenSSL. A file that is not there holds nothing. */
+/** What a file holds; null when that is not certificates alone, or it is not there: some distributions have OpenSSL look elsewhere then. */
 function read(file: string): readonly libssl.X509[] | null {
   const { mtimeMs, ctimeMs, size, ino } = statSync(file, { throwIfNoEntry: false }) ?? {}
-  if (size === undefined) return []
+  if (size === undefined) return null
   const state = [mtimeMs, ctimeMs, size, ino].join()
   if (latest?.file === file && latest.state === state) return latest.certificates
   const pem = readFileSync(file)
