@@ -103,12 +103,12 @@ export class ExternalSessions {
   /** Stores a new session until it expires. A promise says when that is over. */
   save(session: libssl.SSL_SESSION): PromiseLike<unknown> | null {
     const bytes = libssl.i2d_SSL_SESSION(session)
-    const ttl = libssl.SSL_SESSION_get_time(session) + libssl.SSL_SESSION_get_timeout(session) - Date.now() / 1000
-    return bytes && this.keep(libssl.SSL_SESSION_get_id(session), bytes, ttl)
+    return bytes && this.keep(libssl.SSL_SESSION_get_id(session), bytes, expiry(session))
   }
 
-  /** Stores a new session in DER form for so many seconds. Where that takes time, a promise says when it is over, well or badly. */
-  keep(id: Buffer, der: Buffer, ttl: number): PromiseLike<unknown> | null {
+  /** Stores a new session in DER form until a second since 1970. Where that takes time, a promise says when it is over, well or badly. */
+  keep(id: Buffer, der: Buffer, until: number): PromiseLike<unknown> | null {
+    const ttl = until - Date.now() / 1000
     if (ttl <= 0) return null
     const kept = this.#keep(id, der, ttl)
     return isPromise(kept) ? kept : null
@@ -275,7 +275,7 @@ export class ExternalSessions {
     const handle = restore(bytes, id)
     libssl.SSL_SESSION_set_max_early_data(handle, 0)
     const plain = libssl.i2d_SSL_SESSION(handle)
-    const until = (libssl.SSL_SESSION_get_time(handle) + libssl.SSL_SESSION_get_timeout(handle)) * 1000
+    const until = expiry(handle) * 1000
     libssl.SSL_SESSION_free(handle)
     const ttl = (until - Date.now()) / 1000
     if (plain === null || ttl <= 0) return
@@ -286,6 +286,11 @@ export class ExternalSessions {
     if (isPromise(kept)) kept.then(settle)
     else settle(kept)
   }
+}
+
+/** When a session expires: seconds since 1970. */
+function expiry(session: libssl.SSL_SESSION): number {
+  return libssl.SSL_SESSION_get_time(session) + libssl.SSL_SESSION_get_timeout(session)
 }
 
 /** Whether the connection's sessions are to be used once. */

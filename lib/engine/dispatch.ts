@@ -25,8 +25,8 @@ export interface SessionKeeper {
   find(id: Buffer, once: boolean, answer: SessionAsker): void
   /** What was looked up was not found in time, and is not wanted any more. */
   late(id: Buffer, once: boolean): void
-  /** Keeps a session for so many seconds. A promise says when others can find it; the client gets the session then, if that does not take long. */
-  keep(id: Buffer, der: Buffer, seconds: number): PromiseLike<unknown> | null
+  /** Keeps a session until a second since 1970. A promise says when others can find it; the client gets the session then, if that does not take long. */
+  keep(id: Buffer, der: Buffer, until: number): PromiseLike<unknown> | null
   /** Takes a session back that was found, and not used. */
   giveBack(id: Buffer, der: Buffer): void
 }

@@ -1,6 +1,4 @@
 // What a connection tells JavaScript, as events in the mailbox.
-#include <ctime>
-
 #include "bind/convert.h"
 #include "engine/engine.h"
 
@@ -138,13 +136,13 @@ class LookupEvent final : public ConnectionEvent {
 class KeepEvent final : public ConnectionEvent {
  public:
   KeepEvent(Engine& engine, const std::shared_ptr<Connection>& connection, Told what, binding::Octets id,
-            binding::Octets der, int64_t seconds)
+            binding::Octets der, int64_t until)
       : ConnectionEvent(engine, connection, what),
         connection_(connection),
         is_new_(what == Told::kKeep),
         id_(std::move(id)),
         der_(std::move(der)),
-        seconds_(seconds) {}
+        until_(until) {}
 
   void deliver(binding::Environment& env) override {
     ConnectionEvent::deliver(env);
@@ -158,7 +156,7 @@ class KeepEvent final : public ConnectionEvent {
     binding::check(napi_create_array(env.env(), &array));
     binding::check(napi_set_element(env.env(), array, 0, binding::to_js(env, id_)));
     binding::check(napi_set_element(env.env(), array, 1, binding::to_js(env, der_)));
-    binding::check(napi_set_element(env.env(), array, 2, binding::to_js(env, seconds_)));
+    binding::check(napi_set_element(env.env(), array, 2, binding::to_js(env, until_)));
     return array;
   }
 
@@ -167,21 +165,22 @@ class KeepEvent final : public ConnectionEvent {
   const bool is_new_;
   const binding::Octets id_;
   const binding::Octets der_;
-  const int64_t seconds_;
+  // Seconds since 1970.
+  const int64_t until_;
 };
 
-// Null when the session has expired.
+// Null when the session cannot be written.
 std::unique_ptr<KeepEvent> keep_event(Engine& engine, const std::shared_ptr<Connection>& connection, Told what,
                                       const SSL_SESSION* session) {
   unsigned int size = 0;
   const unsigned char* const id = SSL_SESSION_get_id(session, &size);
   const int length = i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), nullptr);
-  const int64_t seconds = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) - std::time(nullptr);
-  if (length <= 0 || seconds <= 0) return nullptr;
+  const int64_t until = SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session);
+  if (length <= 0) return nullptr;
   binding::Octets der(static_cast<size_t>(length));
   unsigned char* out = der.data();
   i2d_SSL_SESSION(const_cast<SSL_SESSION*>(session), &out);
-  return std::make_unique<KeepEvent>(engine, connection, what, binding::Octets(id, id + size), std::move(der), seconds);
+  return std::make_unique<KeepEvent>(engine, connection, what, binding::Octets(id, id + size), std::move(der), until);
 }
 
 // For what is no event, because JavaScript is running and hears of it at once. False when it could not be told.

@@ -10,6 +10,7 @@ import { join } from 'node:path'
 import nodeTls from 'node:tls'
 import { connect, createSecureContext, createServer, SecureContext, type SecureContextOptions } from 'openssl-session'
 import * as libssl from 'openssl-session/libssl'
+import { collectGarbage } from '../support/accounts.js'
 import { certs, type Identity } from '../support/certs.js'
 import { Program } from '../support/programs.js'
 import {
@@ -182,6 +183,7 @@ describe('createSecureContext', () => {
         const { port } = await serve()
         await whereSystemTrusts(root.certFile, async () => {
           assert.equal(await trusts(port), true)
+          await collectGarbage()
           const { owned } = libssl.leaks()
           for (let count = 0; count < 3; count++) {
             const socket = afterTest(connect(atHome({ port, host: '127.0.0.1', servername: 'localhost' })))
@@ -190,6 +192,7 @@ describe('createSecureContext', () => {
             assert.ok(chain.length > 1)
             for (const x509 of chain) libssl.X509_free(x509)
           }
+          await collectGarbage()
           assert.equal(libssl.leaks().owned.X509, owned.X509)
         })
       })
