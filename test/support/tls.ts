@@ -14,19 +14,21 @@ import {
   type TLSSocket,
 } from 'openssl-session'
 import { certs } from './certs.js'
-import { thorough } from './thorough.js'
+import { complete } from './thorough.js'
 
 export type Version = 'TLSv1.2' | 'TLSv1.3'
 
-/** Runs the tests of `define` once for each protocol. */
+/** Runs the tests of `define` once for each protocol; of those for both homes, briefly, in one home each. */
 export function inEachVersion(define: (version: Version) => void): void {
-  describe('in TLS 1.2', () => define('TLSv1.2'))
-  describe('in TLS 1.3', () => define('TLSv1.3'))
+  for (const version of ['TLSv1.2', 'TLSv1.3'] as const) {
+    if (definedFor !== undefined && !isWorthwhile(definedFor, version)) continue
+    describe(`in TLS ${version.slice('TLSv'.length)}`, () => define(version))
+  }
 }
 
-/** Whether something that takes long is to be tried here: briefly, once in each home and in each version. */
+/** Whether something is to be tried here: briefly, once in each home and in each version. */
 export function isWorthwhile(home: Home, version: Version): boolean {
-  return thorough || (home === 'engine') === (version === 'TLSv1.3')
+  return complete || (home === 'engine') === (version === 'TLSv1.3')
 }
 
 /** Options that pin both ends to one protocol. */
@@ -39,6 +41,9 @@ export type Home = 'inline' | 'engine'
 
 /** The `threads` option of what this file starts; undefined leaves it to the library. */
 let threads: number | undefined
+
+/** The home that tests are being defined for. */
+let definedFor: Home | undefined
 
 /** Runs the tests of `define` once for each home, which `identity()` and `trusting()` then choose. */
 export function inEachHome(define: (home: Home) => void): void {
@@ -56,7 +61,10 @@ export function inEachHome(define: (home: Home) => void): void {
       after(() => {
         threads = outside
       })
+      const around = definedFor
+      definedFor = home
       define(home)
+      definedFor = around
     })
   }
 }

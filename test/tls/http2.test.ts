@@ -9,11 +9,13 @@ import https from 'node:https'
 import { pipeline } from 'node:stream/promises'
 import { connect, type TLSSocket } from 'openssl-session'
 import { certs } from '../support/certs.js'
+import { times } from '../support/thorough.js'
 import { closeAll, dialled, inEachHome, trusting, until } from '../support/tls.js'
 import { noApplicationProtocol } from '../support/versions.js'
 import { body, contentStream, digestOf, digestOfContent, inFront, responseTo, type WebSite } from '../support/web.js'
 
 const MB = 2 ** 20
+const large = times(8, 3) * MB
 
 /** How a session reaches a site. */
 type Dial = (site: WebSite) => http2.ClientHttp2Session
@@ -88,13 +90,13 @@ describe('HTTP/2 over a TLSSocket', () => {
           const streams = await Promise.all(
             [0, 1, 2].map(async (index) => {
               const stream = session.request({ ':method': 'POST' })
-              const size = 8 * MB + index
+              const size = large + index
               const [digest] = await Promise.all([digestOf(stream), pipeline(contentStream(size), stream)])
               assert.deepEqual(digest, await digestOfContent(size))
               return digest.length
             }),
           )
-          assert.deepEqual(streams, [8 * MB, 8 * MB + 1, 8 * MB + 2])
+          assert.deepEqual(streams, [large, large + 1, large + 2])
         })
 
         it('halts the stream that nobody reads, and no other', async () => {

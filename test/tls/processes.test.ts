@@ -16,7 +16,6 @@ import {
   hangUp,
   inEachHome,
   inEachVersion,
-  isWorthwhile,
   only,
   trusting,
   until,
@@ -129,7 +128,6 @@ describe('Server processes on one port', () => {
       })
 
       inEachVersion((version) => {
-        if (!isWorthwhile(home, version)) return
         it('resume in each worker what another began', async () => {
           const site = await start({ workers: 3, policy: 'rr', listen: localhost })
           const made = await roam(onlyPort(site), 7, only(version))
@@ -237,7 +235,6 @@ describe('Server processes on one port', () => {
       })
 
       inEachVersion((version) => {
-        if (!isWorthwhile(home, version)) return
         it('resume what the other began', async () => {
           const { port } = await startTwo()
           const made = await roam(port, 20, only(version))

@@ -9,7 +9,7 @@ import { anything, byteArrays, numbers, otherArrays, type Specimen, strings } fr
 
 export async function misuseArguments(f: ExportedFunction, calls: Calls, specimens: Specimens): Promise<void> {
   const { parameters } = f
-  const ordinary = (instead?: Instead) => specimens.ordinary(parameters, instead)
+  const ordinary = () => specimens.ordinary(parameters)
   calls.attempt(f, 'ordinary arguments', ordinary(), tolerated)
   calls.attempt(f, 'more arguments than it has', [...ordinary(), 1, 'two', {}], tolerated)
   const again = ordinary()
@@ -18,16 +18,17 @@ export async function misuseArguments(f: ExportedFunction, calls: Calls, specime
   for (let count = 0; count < parameters.length; count++) {
     calls.attempt(f, `only ${count} of ${parameters.length} arguments`, ordinary().slice(0, count), wrongType)
   }
+  // A call that is refused leaves the rest of its arguments as they were.
+  let unused: unknown[] | undefined
   parameters.forEach((parameter, index) => {
     for (const [specimen, expectation] of badValues(parameter, specimens)) {
-      const args = ordinary({ [index]: specimen.make() })
-      calls.attempt(f, `${parameter.name} = ${specimen.label}`, args, expectation)
+      unused ??= ordinary()
+      calls.attempt(f, `${parameter.name} = ${specimen.label}`, unused.with(index, specimen.make()), expectation)
+      if (expectation.orReturn) unused = undefined
     }
   })
   for (const [label, args] of oddStates(f, specimens)) calls.attempt(f, label, args, tolerated)
 }
-
-type Instead = Readonly<Record<number, unknown>>
 
 /** Whether a value of `anything()` happens to be of one of the parameter's types. */
 function fits(value: unknown, { types }: Parameter): boolean {

@@ -1,6 +1,6 @@
 // Calls that may end badly: each is written down before it is made, and its outcome is held against what it may be.
 
-import { appendFileSync } from 'node:fs'
+import { openSync, writeSync } from 'node:fs'
 import { isNativeError } from 'node:util/types'
 import * as libssl from 'openssl-session/libssl'
 import type { ExportedFunction } from '../libssl_api.js'
@@ -35,12 +35,12 @@ const kinds: Readonly<Record<string, ErrorConstructor>> = {
 const exported = libssl as unknown as Readonly<Record<string, ((...args: unknown[]) => unknown) | undefined>>
 
 export class Calls {
-  readonly #file: string
+  readonly #file: number
   #about = ''
   #current = ''
 
   constructor(file: string) {
-    this.#file = file
+    this.#file = openSync(file, 'a')
     process.on('uncaughtException', (error) => this.#complainAbout(error, tolerated, 'uncaught, '))
     process.on('unhandledRejection', (reason) => this.#complainAbout(reason, tolerated, 'in a promise, '))
   }
@@ -67,7 +67,7 @@ export class Calls {
   }
 
   #log(line: Line): void {
-    appendFileSync(this.#file, `${JSON.stringify(line)}\n`)
+    writeSync(this.#file, `${JSON.stringify(line)}\n`)
   }
 
   /** Calls a function and returns what it returned. `label` describes its arguments. */
