@@ -166,6 +166,7 @@ try {
     PATH: path,
     LD_PRELOAD: preload,
     OPENSSL_SESSION_BUILD: addon,
+    OPENSSL_SESSION_TESTS: process.env.OPENSSL_SESSION_TESTS ?? 'complete',
     [variable]: [...options, 'verbosity=1', 'log_exe_name=1', `log_path=${join(folder, 'log')}`].join(':'),
   })
   const total = {}
